@@ -1,0 +1,1 @@
+"""Which chain this is: parameters, genesis, fee rules and issuance; pure."""

@@ -1,0 +1,1 @@
+"""The state transition: parent state and block in, outcome out; no disk, no clock, no network."""

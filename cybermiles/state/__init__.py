@@ -1,0 +1,1 @@
+"""Authenticated world state over an abstract key-value store; pure."""

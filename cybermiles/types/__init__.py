@@ -1,0 +1,1 @@
+"""Immutable values shared by every layer, and their canonical bytes."""

@@ -1,0 +1,1 @@
+"""The EVM behind a narrow protocol; `vm.pyevm` is the only package that imports `eth`."""

@@ -1,0 +1,137 @@
+"""All that the rest of the node may know of the EVM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cybermiles.state.world import WorldState
+    from cybermiles.types.primitives import Address, Hash32, Wei
+    from cybermiles.types.receipt import Log
+    from cybermiles.types.transaction import AccessList, Transaction
+    from cybermiles.vm.rules import ChainRules
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockContext:
+    """What the opcodes may ask about the block being executed."""
+
+    height: int
+    timestamp: int
+    coinbase: Address
+    gas_limit: int
+    prev_randao: Hash32
+    base_fee: int
+    """Wei per gas; 0 for ever on CyberMiles."""
+    fee_recipient: Address
+    """Who is credited the fee: the award pool (CyberMiles) or the coinbase (Ethereum)."""
+    block_hash: Callable[[int], Hash32 | None]
+    """Hash of an ancestor by height, None outside the last 256."""
+    excess_blob_gas: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallMessage:
+    """A read-only call, as `eth_call` states it: nothing is charged and nothing is signed."""
+
+    sender: Address
+    to: Address | None
+    gas: int
+    gas_price: int = 0
+    """What the GASPRICE opcode answers."""
+    value: int = 0
+    data: bytes = b""
+    access_list: AccessList = ()
+
+
+class Failure(StrEnum):
+    """Why an execution did not succeed; the values are geth's phrases."""
+
+    REVERT = "execution reverted"
+    OUT_OF_GAS = "out of gas"
+    COMPUTE_BUDGET = "compute budget exceeded"
+    INVALID_OPCODE = "invalid opcode"
+    INVALID_JUMP = "invalid jump destination"
+    STACK_UNDERFLOW = "stack underflow"
+    STACK_OVERFLOW = "stack limit reached 1024 (1023)"
+    WRITE_PROTECTION = "write protection"
+    CONTRACT_COLLISION = "contract address collision"
+    CODE_SIZE = "max code size exceeded"
+    INVALID_CODE = "invalid code: must not begin with 0xef"
+    RETURN_DATA_BOUNDS = "return data out of bounds"
+    INSUFFICIENT_BALANCE = "insufficient balance for transfer"
+    CALL_DEPTH = "max call depth exceeded"
+    PRECOMPILE = "precompile failed"
+    OTHER = "execution failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionResult:
+    """What one transaction or call did."""
+
+    failure: Failure | None
+    """None when it succeeded."""
+    gas_used: int
+    """After refunds and the EIP-7623 floor: what is charged."""
+    gas_refund: int
+    """Part of the refund counter that was granted."""
+    compute_units: int
+    """Units of the second meter used."""
+    output: bytes
+    """Returned bytes, or the revert data."""
+    logs: tuple[Log, ...]
+    """Empty when it failed."""
+    contract_address: Address | None
+    """The address created by a creation transaction, also when that failed."""
+    accessed: AccessList = ()
+    """Addresses and slots touched, only filled when asked for (`eth_createAccessList`)."""
+
+
+class EvmBackend(Protocol):
+    """One EVM under one set of rules. Holds no state of its own between calls but caches."""
+
+    @property
+    def rules(self) -> ChainRules:
+        """The rules this backend was built with."""
+        ...
+
+    def execute_transaction(
+        self,
+        world: WorldState,
+        context: BlockContext,
+        transaction: Transaction,
+        *,
+        gas_price: Wei,
+        compute_units: int | None,
+        free: bool = False,
+    ) -> ExecutionResult:
+        """Execute a transaction on `world` and settle its gas at `gas_price`.
+
+        `compute_units` is the budget of the second meter (None: unmetered); using it up fails the
+        transaction like running out of gas, with `Failure.COMPUTE_BUDGET`. All checks of `vm.validity`
+        are made first; with `free` the balance must cover the value only. Calls `begin_transaction` and
+        `end_transaction` on `world`, so that the caller may still `undo_transaction`.
+        Raises InvalidTransaction (a subclass, world unchanged) when it may not be in a block. Any other
+        exception is a bug of the node and must not be treated as a failed transaction.
+        """
+        ...
+
+    def call(
+        self,
+        world: WorldState,
+        context: BlockContext,
+        message: CallMessage,
+        *,
+        compute_units: int | None,
+        collect_access: bool = False,
+    ) -> ExecutionResult:
+        """Execute a call on `world`, which the caller throws away. Never charges gas.
+
+        `gas_used` counts the intrinsic gas as a transaction's would. Raises InvalidTransaction when the
+        gas does not cover the intrinsic gas or the sender cannot pay `value`.
+        """
+        ...
