@@ -1,0 +1,70 @@
+"""Assemble a block from candidate transactions, in their order, leaving out what does not fit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cybermiles.errors import InvalidTransaction, NotIncludable
+from cybermiles.execution.block import BlockExecution
+from cybermiles.execution.parent import APP_VERSION
+from cybermiles.execution.validation import environment_of
+from cybermiles.types.block import Block, ConsensusData
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cybermiles.execution.outcome import BlockOutcome
+    from cybermiles.execution.parent import Chain, Parent
+    from cybermiles.types.abci import PrepareRequest
+    from cybermiles.types.primitives import Address
+    from cybermiles.types.transaction import Transaction
+
+MAX_CONSECUTIVE_MISFITS = 200
+"""Candidates in a row without room after which the block counts as full."""
+
+
+def consensus_data(parent: Parent, request: PrepareRequest) -> ConsensusData:
+    """Return the consensus fields of the block that the request asks for."""
+    return ConsensusData(
+        proposer=request.proposer,
+        validators_hash=parent.validators.hash,
+        next_validators_hash=parent.next_validators.hash,
+        last_commit=request.last_commit,
+        evidence=request.evidence,
+        parameters_hash=parent.params.hash,
+        app_version=APP_VERSION,
+    )
+
+
+def build_block(
+    chain: Chain,
+    parent: Parent,
+    request: PrepareRequest,
+    candidates: Iterable[Transaction],
+) -> tuple[Block, BlockOutcome]:
+    """Execute candidates in order and return the block of those that fit, with its outcome.
+
+    After a candidate that does not fit, its sender's later ones are passed over: their nonces would leave
+    a gap.
+    """
+    consensus = consensus_data(parent, request)
+    execution = BlockExecution(
+        chain, parent, environment_of(parent, consensus, request.timestamp)
+    )
+    passed_over: set[Address] = set()
+    misfits = 0
+    for candidate in candidates:
+        if candidate.sender in passed_over:
+            continue
+        try:
+            execution.apply(candidate)
+            misfits = 0
+        except NotIncludable:
+            passed_over.add(candidate.sender)
+            misfits += 1
+            if misfits >= MAX_CONSECUTIVE_MISFITS:
+                break
+        except InvalidTransaction:
+            passed_over.add(candidate.sender)
+    outcome = execution.seal()
+    return Block(outcome.header, execution.transactions, consensus), outcome

@@ -1,0 +1,80 @@
+"""Block 0: the genesis document's accounts as world state, and the header that commits to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cybermiles.errors import StorageError
+from cybermiles.state.trie import update_root
+from cybermiles.state.world import WorldState
+from cybermiles.types.header import Header
+from cybermiles.types.primitives import EMPTY_TRIE_ROOT, ZERO_ADDRESS, ZERO_HASH
+from cybermiles.types.receipt import EMPTY_BLOOM
+
+if TYPE_CHECKING:
+    from cybermiles.chain.genesis import GenesisDocument
+    from cybermiles.state.reader import RootUpdate, StateChanges
+    from cybermiles.types.account import Account
+    from cybermiles.types.primitives import Address, Hash32
+
+
+@dataclass(frozen=True, slots=True)
+class GenesisBlock:
+    """Everything that the first write to an empty store consists of."""
+
+    header: Header
+    changes: StateChanges
+    root_update: RootUpdate
+
+
+class EmptyState:
+    """`StateReader` and `NodeReader` of the state before genesis."""
+
+    def account(self, address: Address) -> Account | None:  # noqa: ARG002  (nothing exists yet)
+        return None
+
+    def storage(self, address: Address, slot: int) -> int:  # noqa: ARG002  (nothing exists yet)
+        return 0
+
+    def code(self, code_hash: Hash32) -> bytes:
+        raise StorageError(f"no code {code_hash.hex()} before genesis")
+
+    def node(self, owner: bytes, node_hash: Hash32) -> bytes:
+        raise StorageError(f"no trie node {owner.hex()}/{node_hash.hex()} before genesis")
+
+
+def genesis_block(document: GenesisDocument) -> GenesisBlock:
+    """Return block 0 of the chain that `document` describes.
+
+    Its extra data is the document's hash, so the block hash commits to parameters and validators as well
+    as to the state.
+    """
+    empty = EmptyState()
+    world = WorldState(empty)
+    world.begin_transaction()
+    for address, account in document.accounts().items():
+        world.set_balance(address, account.balance)
+        world.set_nonce(address, account.nonce)
+        if account.code:
+            world.set_code(address, account.code)
+        for slot, value in account.storage.items():
+            world.set_storage(address, slot, value)
+    world.end_transaction()
+    changes = world.changes()
+    update = update_root(empty, empty, EMPTY_TRIE_ROOT, changes)
+    header = Header(
+        parent_hash=ZERO_HASH,
+        coinbase=ZERO_ADDRESS,
+        state_root=update.root,
+        transactions_root=EMPTY_TRIE_ROOT,
+        receipts_root=EMPTY_TRIE_ROOT,
+        logs_bloom=EMPTY_BLOOM,
+        height=0,
+        gas_limit=document.params.block_gas_limit,
+        gas_used=0,
+        timestamp=document.timestamp,
+        extra_data=document.hash,
+        prev_randao=ZERO_HASH,
+    )
+    return GenesisBlock(header, changes, update)

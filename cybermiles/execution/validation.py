@@ -1,0 +1,116 @@
+"""A proposed block against its parent: everything that can be checked before executing it, then execution."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cybermiles.crypto.hashing import keccak256
+from cybermiles.errors import InvalidBlock, InvalidTransaction, ProtocolViolation
+from cybermiles.execution.block import BlockEnvironment, BlockExecution
+from cybermiles.execution.parent import APP_VERSION
+from cybermiles.types.commit import EMPTY_COMMIT, verify_commit
+from cybermiles.types.primitives import Hash32
+
+if TYPE_CHECKING:
+    from cybermiles.execution.outcome import BlockOutcome
+    from cybermiles.execution.parent import Chain, Parent
+    from cybermiles.types.block import Block, ConsensusData
+    from cybermiles.types.commit import Commit
+    from cybermiles.types.validator import ValidatorSet
+
+RANDAO_DOMAIN = b"cmt/prev-randao\x00"
+
+
+def prev_randao(last_commit: Commit) -> Hash32:
+    """Return the block's randomness: a hash of the signatures that decided the parent.
+
+    A proposer cannot choose it, only withhold its block; it is as unpredictable as the signatures are.
+    """
+    return Hash32(keccak256(RANDAO_DOMAIN + last_commit.hash))
+
+
+def environment_of(parent: Parent, consensus: ConsensusData, timestamp: int) -> BlockEnvironment:
+    """Return what a block with these consensus fields must be executed in.
+
+    Raises InvalidBlock when the proposer is not a validator of this height.
+    """
+    proposer = parent.validators.by_address(consensus.proposer)
+    if proposer is None:
+        raise InvalidBlock("the proposer is not a validator", got=consensus.proposer.hex())
+    return BlockEnvironment(
+        timestamp=timestamp,
+        coinbase=proposer.operator,
+        prev_randao=prev_randao(consensus.last_commit),
+        extra_data=consensus.commitment,
+    )
+
+
+def validate_consensus(
+    chain: Chain, parent: Parent, last_validators: ValidatorSet, consensus: ConsensusData
+) -> None:
+    """Check the consensus fields against the parent. Raises InvalidBlock with got and expected."""
+    _expect("validators hash", consensus.validators_hash, parent.validators.hash)
+    _expect("next validators hash", consensus.next_validators_hash, parent.next_validators.hash)
+    _expect("parameters hash", consensus.parameters_hash, parent.params.hash)
+    if consensus.app_version != APP_VERSION:
+        raise InvalidBlock("application version", got=consensus.app_version, expected=APP_VERSION)
+    if consensus.evidence:
+        raise InvalidBlock("evidence is not accepted by this version", got=len(consensus.evidence))
+    commit = consensus.last_commit
+    if parent.header.height == 0:
+        if commit != EMPTY_COMMIT:
+            raise InvalidBlock("the first block has no last commit", got=commit.height, expected=0)
+        return
+    if commit.height != parent.header.height:
+        raise InvalidBlock("last commit height", got=commit.height, expected=parent.header.height)
+    _expect("last commit block", commit.block_hash, parent.header.hash)
+    try:
+        verify_commit(commit, last_validators, chain.chain_id, chain.genesis_hash)
+    except ProtocolViolation as error:
+        raise InvalidBlock(f"last commit: {error}") from error
+
+
+def apply_block(chain: Chain, parent: Parent, block: Block) -> BlockOutcome:
+    """Execute a block whose consensus fields were validated and check every root of its header.
+
+    A pure function of its arguments. Raises InvalidBlock with the first rule that is broken.
+    """
+    header = block.header
+    _check_header(parent, block)
+    execution = BlockExecution(
+        chain, parent, environment_of(parent, block.consensus, header.timestamp)
+    )
+    for index, transaction in enumerate(block.transactions):
+        try:
+            execution.apply(transaction)
+        except InvalidTransaction as error:
+            raise InvalidBlock(f"transaction {index}: {error}") from error
+    outcome = execution.seal()
+    derived = outcome.header
+    for name in ("transactions_root", "receipts_root", "state_root", "logs_bloom"):
+        _expect(name.replace("_", " "), getattr(header, name), getattr(derived, name))
+    if header.gas_used != derived.gas_used:
+        raise InvalidBlock("gas used", got=header.gas_used, expected=derived.gas_used)
+    _expect("block hash", header.hash, derived.hash)
+    return outcome
+
+
+def _check_header(parent: Parent, block: Block) -> None:
+    header = block.header
+    if header.height != parent.header.height + 1:
+        raise InvalidBlock("height", got=header.height, expected=parent.header.height + 1)
+    _expect("parent hash", header.parent_hash, parent.header.hash)
+    if header.timestamp <= parent.header.timestamp:
+        raise InvalidBlock(
+            f"timestamp {header.timestamp} is not after the parent's {parent.header.timestamp}"
+        )
+    if header.gas_limit != parent.params.block_gas_limit:
+        raise InvalidBlock(
+            "gas limit", got=header.gas_limit, expected=parent.params.block_gas_limit
+        )
+    _expect("extra data", header.extra_data, block.consensus.commitment)
+
+
+def _expect(what: str, got: bytes, expected: bytes) -> None:
+    if got != expected:
+        raise InvalidBlock(what, got=got.hex(), expected=expected.hex())
