@@ -1,0 +1,1 @@
+"""The ABCI-shaped application: what a consensus engine drives. It knows blocks, state and the mempool."""

@@ -1,0 +1,1 @@
+"""One-line wrappers over vetted cryptographic libraries; the only doors to them."""

@@ -1,0 +1,131 @@
+"""A block: an Ethereum header and transactions, and the consensus fields the header commits to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cybermiles.crypto.hashing import keccak256
+from cybermiles.errors import DecodingError, InvalidTransaction
+from cybermiles.types import rlp
+from cybermiles.types.commit import decode_commit
+from cybermiles.types.header import decode_header
+from cybermiles.types.primitives import Hash32
+from cybermiles.types.transaction_codec import decode_transaction
+
+if TYPE_CHECKING:
+    from cybermiles.types.commit import Commit
+    from cybermiles.types.header import Header
+    from cybermiles.types.rlp import Item
+    from cybermiles.types.transaction import Transaction
+
+MAX_EVIDENCE_BYTES = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsensusData:
+    """What consensus needs in a block and Ethereum's header has no place for."""
+
+    proposer: bytes
+    """20-byte consensus address; the same whatever round decides."""
+    validators_hash: Hash32
+    """Of the set that decides this block."""
+    next_validators_hash: Hash32
+    """Of the set that decides the next one."""
+    last_commit: Commit
+    """Of the parent block."""
+    evidence: tuple[bytes, ...]
+    """Encoded proofs of misbehaviour."""
+    parameters_hash: Hash32
+    """Of the chain parameters in force."""
+    app_version: int
+
+    @property
+    def commitment(self) -> Hash32:
+        """The header's extra data: keccak256 over the fields, long ones by their hashes."""
+        return Hash32(
+            keccak256(
+                rlp.encode(
+                    [
+                        self.proposer,
+                        self.validators_hash,
+                        self.next_validators_hash,
+                        self.last_commit.hash,
+                        keccak256(rlp.encode(list(self.evidence))),
+                        self.parameters_hash,
+                        rlp.int_to_bytes(self.app_version),
+                    ]
+                )
+            )
+        )
+
+    def to_item(self) -> list[Item]:
+        """Return the RLP item with every field in full."""
+        return [
+            self.proposer,
+            self.validators_hash,
+            self.next_validators_hash,
+            self.last_commit.to_item(),
+            list(self.evidence),
+            self.parameters_hash,
+            rlp.int_to_bytes(self.app_version),
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One block as it travels and is stored."""
+
+    header: Header
+    transactions: tuple[Transaction, ...]
+    consensus: ConsensusData
+
+    @property
+    def hash(self) -> Hash32:
+        """The header's hash."""
+        return self.header.hash
+
+    @property
+    def height(self) -> int:
+        """Position in the chain."""
+        return self.header.height
+
+    def encode(self) -> bytes:
+        """Return the wire bytes: RLP of [header, [transaction bytes…], consensus fields]."""
+        return rlp.encode_list(
+            (
+                self.header.encode(),
+                rlp.encode_list([rlp.encode_bytes(tx.raw) for tx in self.transactions]),
+                rlp.encode(self.consensus.to_item()),
+            )
+        )
+
+
+def decode_block(raw: bytes, *, max_bytes: int) -> Block:
+    """Return the block that `raw` is the canonical encoding of. Raises DecodingError."""
+    if len(raw) > max_bytes:
+        raise DecodingError(f"a block of {len(raw)} bytes, {max_bytes} are allowed")
+    header, transactions, consensus = rlp.as_list(rlp.decode(raw), length=3)
+    try:
+        decoded = tuple(decode_transaction(rlp.as_bytes(tx)) for tx in rlp.as_list(transactions))
+    except InvalidTransaction as error:
+        raise DecodingError(f"block: {error}") from error
+    return Block(decode_header(header), decoded, _decode_consensus(consensus))
+
+
+def _decode_consensus(item: Item) -> ConsensusData:
+    proposer, validators, next_validators, commit, evidence, parameters, version = rlp.as_list(
+        item, length=7
+    )
+    proofs = tuple(rlp.as_bytes(proof) for proof in rlp.as_list(evidence))
+    if sum(map(len, proofs)) > MAX_EVIDENCE_BYTES:
+        raise DecodingError(f"block: more than {MAX_EVIDENCE_BYTES} bytes of evidence")
+    return ConsensusData(
+        proposer=rlp.as_bytes(proposer, size=20),
+        validators_hash=Hash32(rlp.as_bytes(validators, size=32)),
+        next_validators_hash=Hash32(rlp.as_bytes(next_validators, size=32)),
+        last_commit=decode_commit(commit),
+        evidence=proofs,
+        parameters_hash=Hash32(rlp.as_bytes(parameters, size=32)),
+        app_version=rlp.as_int(version, bits=64),
+    )

@@ -1,0 +1,39 @@
+"""Records published after the fact, for whoever listens: nothing waits for a listener."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from cybermiles.types.block import Block
+    from cybermiles.types.primitives import Hash32
+    from cybermiles.types.receipt import Log
+    from cybermiles.types.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class BlockCommitted:
+    """A block became durable."""
+
+    block: Block
+    logs: tuple[tuple[Log, ...], ...]
+    """Of each transaction, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionAdmitted:
+    """The pool took a transaction that can execute now or later."""
+
+    transaction: Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionDropped:
+    """The pool gave a transaction up without a block taking it."""
+
+    hash: Hash32
+    reason: str
+
+
+Event: TypeAlias = BlockCommitted | TransactionAdmitted | TransactionDropped

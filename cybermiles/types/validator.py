@@ -1,0 +1,87 @@
+"""Validators, their sets, and the arithmetic of quorums."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from cybermiles.crypto.hashing import keccak256, sha256
+from cybermiles.errors import InvariantViolation
+from cybermiles.types import rlp
+from cybermiles.types.primitives import Address, Hash32
+
+MAX_TOTAL_POWER = (2**63 - 1) // 8
+"""CometBFT's cap; keeps proposer priorities inside 64 bits there."""
+
+
+def consensus_address(public_key: bytes) -> bytes:
+    """Return the 20-byte address of an ed25519 consensus key: the start of its SHA-256."""
+    return sha256(public_key)[:20]
+
+
+@dataclass(frozen=True, slots=True)
+class Validator:
+    """One voter."""
+
+    consensus_key: bytes
+    """ed25519 public key, 32 bytes."""
+    operator: Address
+    """The account behind it; coinbase of its blocks."""
+    power: int
+    """Votes it has, positive."""
+
+    @property
+    def address(self) -> bytes:
+        """The 20-byte consensus address."""
+        return consensus_address(self.consensus_key)
+
+
+@dataclass(frozen=True)
+class ValidatorSet:
+    """Who decides a height, in canonical order: power descending, then consensus address."""
+
+    validators: tuple[Validator, ...]
+
+    def __post_init__(self) -> None:
+        ordered = sorted(self.validators, key=lambda v: (-v.power, v.address))
+        if list(self.validators) != ordered:
+            object.__setattr__(self, "validators", tuple(ordered))
+        if not self.validators or len(self._by_address) != len(self.validators):
+            raise InvariantViolation("a validator set is not empty and names no key twice")
+        if any(v.power <= 0 for v in self.validators) or self.total_power > MAX_TOTAL_POWER:
+            raise InvariantViolation("validator powers are positive and sum to less than 2^60")
+
+    @cached_property
+    def _by_address(self) -> dict[bytes, Validator]:
+        return {validator.address: validator for validator in self.validators}
+
+    @cached_property
+    def total_power(self) -> int:
+        """Sum of all powers."""
+        return sum(validator.power for validator in self.validators)
+
+    @cached_property
+    def hash(self) -> Hash32:
+        """keccak256 of the RLP of (key, operator, power) in canonical order."""
+        return Hash32(
+            keccak256(
+                rlp.encode(
+                    [
+                        [v.consensus_key, v.operator, rlp.int_to_bytes(v.power)]
+                        for v in self.validators
+                    ]
+                )
+            )
+        )
+
+    def by_address(self, address: bytes) -> Validator | None:
+        """Return the member with this consensus address."""
+        return self._by_address.get(address)
+
+    def has_quorum(self, power: int) -> bool:
+        """Whether the power is more than two thirds of the total."""
+        return 3 * power > 2 * self.total_power
+
+    def has_honest(self, power: int) -> bool:
+        """Whether the power is more than one third, so that it includes an honest validator."""
+        return 3 * power > self.total_power
