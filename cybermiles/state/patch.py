@@ -100,8 +100,10 @@ class TriePatch:
             return node if new is None else new
         path, is_leaf = unpack_path(parts[0])
         if is_leaf:
-            return self._update_leaf(node, path, items, low, high, depth)
-        return self._update_extension(node, path, items, low, high, depth)
+            new = self._update_leaf(parts, path, items, low, high, depth)
+        else:
+            new = self._update_extension(parts[1], path, items, low, high, depth)
+        return node if new is None else new
 
     def _update_branch(
         self,
@@ -167,31 +169,41 @@ class TriePatch:
         return self._prolong(HEX[index], parts)
 
     def _update_extension(
-        self, node: bytes, path: str, items: list[Change], low: int, high: int, depth: int
-    ) -> bytes:
-        reference = split(node)[1]
-        below = items[low][0].startswith(path, depth) and items[high - 1][0].startswith(path, depth)
-        if not below:
+        self,
+        reference: bytes,
+        path: str,
+        items: list[Change],
+        low: int,
+        high: int,
+        depth: int,
+    ) -> bytes | None:
+        """Return an extension with the items applied, or None when nothing changed."""
+        if not _all_below(path, items, low, high, depth):
             items = [
                 item
                 for item in items[low:high]
                 if item[1] is not None or item[0].startswith(path, depth)
             ]
             if not items:
-                return node
+                return None
             low, high = 0, len(items)
-            below = items[0][0].startswith(path, depth) and items[-1][0].startswith(path, depth)
-        if below:
-            child = self._open(reference)
-            new = self._update(child, items, low, high, depth + len(path))
-            if new == child:
-                self._keep(reference)
-                return node
-            return self._extend(path, new)
-        full = items[low][0][:depth] + path
+            if not _all_below(path, items, low, high, depth):
+                return self._fork_extension(reference, path, items, depth)
+        child = self._open(reference)
+        new = self._update(child, items, low, high, depth + len(path))
+        if new == child:
+            self._keep(reference)
+            return None
+        return self._extend(path, new)
+
+    def _fork_extension(
+        self, reference: bytes, path: str, items: list[Change], depth: int
+    ) -> bytes | None:
+        """Put a branch where the first of the items leaves the extension's path."""
+        high = len(items)
+        full = items[0][0][:depth] + path
         fork = min(
-            common_length(full, items[low][0], depth),
-            common_length(full, items[high - 1][0], depth),
+            common_length(full, items[0][0], depth), common_length(full, items[-1][0], depth)
         )
         parts = [NOTHING] * BRANCH_ITEMS
         dirty = []
@@ -202,20 +214,26 @@ class TriePatch:
             dirty.append(index)
         else:
             parts[index] = reference
-        new_branch = self._update_branch(parts, dirty, items, low, high, fork)
-        return node if new_branch is None else self._extend(full[depth:fork], new_branch)
+        branch = self._update_branch(parts, dirty, items, 0, high, fork)
+        return None if branch is None else self._extend(full[depth:fork], branch)
 
     def _update_leaf(
-        self, node: bytes, path: str, items: list[Change], low: int, high: int, depth: int
-    ) -> bytes:
-        full = items[low][0][:depth] + path
-        parts = split(node)
+        self,
+        parts: list[bytes],
+        path: str,
+        items: list[Change],
+        low: int,
+        high: int,
+        depth: int,
+    ) -> bytes | None:
+        """Return what becomes of a leaf, or None when nothing changed."""
         if high - low == 1:
             key, value = items[low]
-            if key == full:
+            if len(key) == depth + len(path) and key.endswith(path):
                 return b"" if value is None else encode_list((parts[0], value))
             if value is None:
-                return node
+                return None
+        full = items[low][0][:depth] + path
         kept = [item for item in items[low:high] if item[1] is not None]
         if all(item[0] != full for item in items[low:high]):
             kept.append((full, parts[1]))
@@ -277,3 +295,8 @@ class TriePatch:
         key = Hash32(keccak256(node))
         self._sealed[key] = node
         return _HASH_PREFIX + key
+
+
+def _all_below(path: str, items: list[Change], low: int, high: int, depth: int) -> bool:
+    """Tell whether all of the sorted items continue with `path`."""
+    return items[low][0].startswith(path, depth) and items[high - 1][0].startswith(path, depth)

@@ -29,9 +29,12 @@ from cybermiles.state.reader import StateChanges
 from cybermiles.types.primitives import EMPTY_CODE_HASH, Hash32
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from cybermiles.state.parent import AccountFields, Slots
     from cybermiles.state.reader import StateReader
     from cybermiles.types.primitives import Address
+    from cybermiles.types.transaction import AccessList
 
 _BURNT = "burnt"
 
@@ -140,6 +143,13 @@ class WorldState:
                 f"debit of {amount} wei from {address.hex()}, which has {balance}"
             )
         self._write(address, (nonce, balance - amount, code_hash))
+
+    def burn(self, address: Address, amount: int) -> None:
+        """Destroy `amount` wei of the account's balance and count it."""
+        self.subtract_balance(address, amount)
+        burnt = self._counters[_BURNT]
+        self._undo.append((self._counters, _BURNT, burnt))
+        self._counters[_BURNT] = burnt + amount
 
     def set_nonce(self, address: Address, nonce: int) -> None:
         """Set the nonce."""
@@ -256,6 +266,16 @@ class WorldState:
         if key not in self._warm_slots:
             self._undo.append((self._warm_slots, key, None))
             self._warm_slots[key] = True
+
+    def accessed(self, left_out: Container[Address]) -> AccessList:
+        """Return what the current transaction warmed: addresses with their slots, in address order.
+
+        An address in `left_out` is listed only where a slot of it was accessed.
+        """
+        slots: dict[Address, list[int]] = {a: [] for a in self._warm if a not in left_out}
+        for address, slot in self._warm_slots:
+            slots.setdefault(address, []).append(slot)
+        return tuple((address, tuple(sorted(slots[address]))) for address in sorted(slots))
 
     # Going back
 

@@ -1,0 +1,138 @@
+"""The fee waiver as a consensus rule: which lane a transaction of a block is in, and what it is charged.
+
+Decided in block order from the gas *limit* a transaction asks for, which is known before it runs:
+
+    1. free       gas limit ≤ free_gas_limit, whatever price it offers, while its (from, to) pair and its sender
+                  have no free transaction in this block yet and slots, free gas and free compute units last.
+                  Charged 0.
+    2. paid       effective price ≥ min_gas_price. Charged that price; nothing is burnt.
+    3. otherwise  not includable now (it may be free in a later block) or, over the free limit, not at all.
+
+Sponsored transactions (lane 2) come with the fees contract. A failed free transaction keeps its slot.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from cybermiles.errors import NotIncludable, Underpriced
+from cybermiles.types.primitives import GWEI, WEI_PER_CMT, Wei
+
+if TYPE_CHECKING:
+    from cybermiles.chain.params import ChainParams
+    from cybermiles.types.primitives import Address
+    from cybermiles.types.transaction import Transaction
+
+
+class Lane(IntEnum):
+    """Who pays for a transaction's gas."""
+
+    FREE = 0
+    """Nobody."""
+    PAID = 1
+    """The sender."""
+    SPONSORED = 2
+    """The called contract's sponsor deposit."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneDecision:
+    """How one transaction is to be executed."""
+
+    lane: Lane
+    gas_price: Wei
+    """Charged per gas used."""
+    compute_units: int
+    """Budget of the second meter."""
+    cut_by_block: bool
+    """Whether that budget is smaller than the lane's, because the block's is nearly used up."""
+
+
+class LaneBook:
+    """The lanes and budgets of one block while it fills."""
+
+    def __init__(self, params: ChainParams) -> None:
+        self._params = params
+        self._free_pairs: dict[tuple[Address, Address | None], None] = {}
+        self._free_senders: dict[Address, None] = {}
+        self._free_compute_units = 0
+        self._gas_used = 0
+        self.free_gas = 0
+        """Sum of gas limits in the free lane so far."""
+        self.compute_units = 0
+        """Compute units used so far in all lanes."""
+
+    def assign(self, transaction: Transaction) -> LaneDecision:
+        """Return the lane the transaction would take as the next one of the block; reserves nothing.
+
+        Raises NotIncludable where a later block may take it, Underpriced where none can.
+        """
+        params = self._params
+        if transaction.gas_limit > params.block_gas_limit - self._gas_used:
+            raise NotIncludable("block gas limit reached")
+        left = params.compute_units_per_block - self.compute_units
+        if left <= 0:
+            raise NotIncludable("block compute budget reached")
+        if self._is_free(transaction):
+            budget = params.free_compute_units_per_transaction
+            return LaneDecision(Lane.FREE, Wei(0), min(budget, left), cut_by_block=left < budget)
+        price = transaction.effective_gas_price(0)
+        if price >= params.min_gas_price:
+            budget = params.compute_units_per_transaction
+            return LaneDecision(Lane.PAID, Wei(price), min(budget, left), cut_by_block=left < budget)
+        if transaction.gas_limit <= params.free_gas_limit:
+            raise NotIncludable("no free slot in this block")
+        raise Underpriced(price_needed(transaction.gas_limit, params))
+
+    def record(
+        self,
+        transaction: Transaction,
+        decision: LaneDecision,
+        *,
+        gas_used: int,
+        compute_units: int,
+    ) -> None:
+        """Count a transaction that is now in the block, successful or not."""
+        self._gas_used += gas_used
+        self.compute_units += compute_units
+        if decision.lane is Lane.FREE:
+            sender = transaction.sender
+            self._free_pairs[sender, transaction.to] = None
+            self._free_senders[sender] = None
+            self.free_gas += transaction.gas_limit
+            self._free_compute_units += compute_units
+
+    def _is_free(self, transaction: Transaction) -> bool:
+        params = self._params
+        gas_limit = transaction.gas_limit
+        return (
+            gas_limit <= params.free_gas_limit
+            and len(self._free_senders) < params.free_slots_per_block
+            and transaction.sender not in self._free_senders
+            and (transaction.sender, transaction.to) not in self._free_pairs
+            and self.free_gas + gas_limit <= params.free_gas_per_block
+            and self._free_compute_units + params.free_compute_units_per_transaction
+            <= params.free_compute_units_per_block
+        )
+
+
+def price_needed(gas_limit: int, params: ChainParams) -> str:
+    """Return the sentence that tells the sender of a too-large zero-price transaction what to do."""
+    price = params.min_gas_price
+    return (
+        f"gas limit {gas_limit} is over the free limit {params.free_gas_limit}: set a gas price of at "
+        f"least {decimal(price, GWEI)} gwei ({decimal(gas_limit * price, WEI_PER_CMT, places=4)} CMT "
+        "for this transaction)"
+    )
+
+
+def decimal(amount: int, unit: int, *, places: int | None = None) -> str:
+    """Return amount/unit as an exact decimal, or rounded up to `places` digits."""
+    if places is not None:
+        step = unit // 10**places
+        amount = -(-amount // step) * step
+    whole, rest = divmod(amount, unit)
+    digits = str(rest).zfill(len(str(unit)) - 1).rstrip("0")
+    return f"{whole}.{digits}" if digits else str(whole)

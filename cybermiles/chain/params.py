@@ -1,0 +1,150 @@
+"""Every number of the chain that governance may change, with its unit, default and bounds.
+
+Parameters are part of consensus: each header commits to their hash. In documents they are decimal strings
+(ratios are "8/100"), so that no reader's number type can bend them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from cybermiles.crypto.hashing import keccak256
+from cybermiles.errors import ConfigError
+from cybermiles.types import rlp
+from cybermiles.types.primitives import GWEI, WEI_PER_CMT, Hash32
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParamSpec:
+    """What a parameter may be."""
+
+    unit: str
+    minimum: int | Fraction
+    maximum: int | Fraction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainParams:
+    """The parameters in force at one height."""
+
+    free_gas_limit: int = 500_000
+    """Largest gas limit of a transaction in the free lane. Gas."""
+    free_slots_per_block: int = 100
+    """Transactions in the free lane of one block."""
+    free_gas_per_block: int = 20_000_000
+    """Sum of gas limits in the free lane of one block. Gas."""
+    free_compute_units_per_block: int = 250_000
+    """Compute units the free lane of one block may use."""
+    free_compute_units_per_transaction: int = 100_000
+    """Compute budget of a transaction in the free lane."""
+    min_gas_price: int = 2 * GWEI
+    """Least price of the paid lane. Wei per gas."""
+    block_gas_limit: int = 200_000_000
+    """Gas used by one block, at most."""
+    compute_units_per_block: int = 600_000
+    """Compute units of one block, at most: 0.6 s of the reference machine in a 1 s block."""
+    compute_units_per_transaction: int = 400_000
+    """Compute budget of a transaction in the paid lane."""
+    max_block_bytes: int = 4 * 1024 * 1024
+    """Sum of transaction sizes in one block. Bytes."""
+    block_interval_ms: int = 1_000
+    """Target time between blocks. Milliseconds."""
+    inflation_rate: Fraction = Fraction(8, 100)
+    """Yearly growth of the supply in the first ten years, compounded yearly."""
+    inflation_rate_after: Fraction = Fraction(0)
+    """Yearly growth after the tenth anniversary of genesis."""
+    max_supply: int = 10_000_000_000 * WEI_PER_CMT
+    """Hard cap of the supply for ever. Wei."""
+
+    def __post_init__(self) -> None:
+        for name, spec in PARAM_SPECS.items():
+            value = getattr(self, name)
+            if not spec.minimum <= value <= spec.maximum:
+                raise ConfigError(
+                    f"{name} is {value}, but must be between {spec.minimum} and {spec.maximum} {spec.unit}"
+                )
+        for smaller, larger in _ORDERED:
+            if getattr(self, smaller) > getattr(self, larger):
+                raise ConfigError(
+                    f"{smaller} ({getattr(self, smaller)}) must not be over {larger} ({getattr(self, larger)})"
+                )
+
+    @property
+    def hash(self) -> Hash32:
+        """keccak256 of the RLP of (name, decimal string) pairs in order of names."""
+        values = self.to_strings()
+        return Hash32(
+            keccak256(rlp.encode([[name.encode(), values[name].encode()] for name in sorted(values)]))
+        )
+
+    def to_strings(self) -> dict[str, str]:
+        """Return every parameter as it stands in documents."""
+        return {field.name: _to_string(getattr(self, field.name)) for field in fields(self)}
+
+
+_GAS_MAX = 2**40
+PARAM_SPECS: dict[str, ParamSpec] = {
+    "free_gas_limit": ParamSpec(unit="gas", minimum=21_000, maximum=2**24),
+    "free_slots_per_block": ParamSpec(unit="transactions", minimum=0, maximum=10_000),
+    "free_gas_per_block": ParamSpec(unit="gas", minimum=0, maximum=_GAS_MAX),
+    "free_compute_units_per_block": ParamSpec(unit="CU", minimum=0, maximum=10_000_000),
+    "free_compute_units_per_transaction": ParamSpec(unit="CU", minimum=1_000, maximum=10_000_000),
+    "min_gas_price": ParamSpec(unit="wei per gas", minimum=1, maximum=10_000 * GWEI),
+    "block_gas_limit": ParamSpec(unit="gas", minimum=2**24, maximum=_GAS_MAX),
+    "compute_units_per_block": ParamSpec(unit="CU", minimum=100_000, maximum=30_000_000),
+    "compute_units_per_transaction": ParamSpec(unit="CU", minimum=100_000, maximum=30_000_000),
+    "max_block_bytes": ParamSpec(unit="bytes", minimum=256 * 1024, maximum=16 * 1024 * 1024),
+    "block_interval_ms": ParamSpec(unit="ms", minimum=1_000, maximum=600_000),
+    "inflation_rate": ParamSpec(unit="per year", minimum=Fraction(0), maximum=Fraction(1, 5)),
+    "inflation_rate_after": ParamSpec(unit="per year", minimum=Fraction(0), maximum=Fraction(1, 5)),
+    "max_supply": ParamSpec(
+        unit="wei", minimum=WEI_PER_CMT, maximum=10_000_000_000 * WEI_PER_CMT
+    ),
+}
+"""Bounds of each parameter. A proposal outside them is refused when it is made."""
+
+_ORDERED = (
+    ("free_compute_units_per_transaction", "free_compute_units_per_block"),
+    ("free_compute_units_per_transaction", "compute_units_per_transaction"),
+    ("free_compute_units_per_block", "compute_units_per_block"),
+    ("compute_units_per_transaction", "compute_units_per_block"),
+    ("free_gas_limit", "free_gas_per_block"),
+)
+
+
+def params_from_strings(values: Mapping[str, str]) -> ChainParams:
+    """Return the parameters of a document; those it does not name have their defaults.
+
+    Raises ConfigError for a value that is not a number of the parameter's kind or is out of bounds. Unknown
+    names are the document reader's business.
+    """
+    parsed: dict[str, int | Fraction] = {}
+    for name, text in values.items():
+        ratio = isinstance(PARAM_SPECS[name].minimum, Fraction)
+        parsed[name] = _ratio(name, text) if ratio else _integer(name, text)
+    return ChainParams(**parsed)  # type: ignore[arg-type]  # the kind was decided by the table
+
+
+def _integer(name: str, text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or (len(text) > 1 and text[0] == "0"):
+        raise ConfigError(f'{name} is "{text}", but must be a decimal integer such as "100"')
+    return int(text)
+
+
+def _ratio(name: str, text: str) -> Fraction:
+    numerator, slash, denominator = text.partition("/")
+    parts = (numerator, denominator if slash else "1")
+    if not all(part.isascii() and part.isdigit() for part in parts) or int(parts[1]) == 0:
+        raise ConfigError(f'{name} is "{text}", but must be a ratio such as "8/100"')
+    return Fraction(int(parts[0]), int(parts[1]))
+
+
+def _to_string(value: int | Fraction) -> str:
+    if isinstance(value, Fraction):
+        return f"{value.numerator}/{value.denominator}"
+    return str(value)

@@ -1,0 +1,371 @@
+"""Transactions and calls on py-evm: checks, gas purchase, frames, settlement."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from eth.exceptions import (
+    ContractCreationCollision,
+    FullStack,
+    InsufficientFunds,
+    InsufficientStack,
+    InvalidInstruction,
+    InvalidJumpDestination,
+    OutOfBoundsRead,
+    OutOfGas,
+    ReservedBytesInCode,
+    Revert,
+    StackDepthLimit,
+    VMError,
+    WriteProtection,
+)
+from eth.vm.message import Message
+
+from cybermiles.crypto.hashing import keccak256
+from cybermiles.errors import InsufficientFunds as InsufficientFundsError
+from cybermiles.errors import IntrinsicGasTooLow
+from cybermiles.types import rlp
+from cybermiles.types.primitives import Address
+from cybermiles.vm import compute_units as weights
+from cybermiles.vm.backend import ExecutionResult, Failure
+from cybermiles.vm.pyevm.context import TransactionContext
+from cybermiles.vm.pyevm.delegation import apply_authorizations
+from cybermiles.vm.pyevm.dispatch import ComputeBudgetExceeded
+from cybermiles.vm.pyevm.frame import CodeTooLarge, Frame
+from cybermiles.vm.pyevm.opcodes import opcode_table
+from cybermiles.vm.pyevm.precompiles import precompile_table
+from cybermiles.vm.pyevm.program import ProgramCache
+from cybermiles.vm.pyevm.state import UNLIMITED, State
+from cybermiles.vm.rules import Fork
+from cybermiles.vm.validity import (
+    DELEGATION_PREFIX,
+    GAS_PER_BLOB,
+    TRANSACTION_GAS,
+    blob_base_fee,
+    check_static,
+    check_stateful,
+    floor_gas,
+    gas_needed,
+    hex_address,
+    intrinsic_gas,
+)
+
+if TYPE_CHECKING:
+    from cybermiles.state.world import WorldState
+    from cybermiles.types.primitives import Wei
+    from cybermiles.types.transaction import AccessList, Transaction
+    from cybermiles.vm.backend import BlockContext, CallMessage
+    from cybermiles.vm.rules import ChainRules
+
+MAX_REFUND_QUOTIENT = 5
+"""EIP-3529: at most a fifth of the gas used is given back."""
+
+_FAILURES: tuple[tuple[type[VMError], Failure], ...] = (
+    (ComputeBudgetExceeded, Failure.COMPUTE_BUDGET),
+    (CodeTooLarge, Failure.CODE_SIZE),
+    (Revert, Failure.REVERT),
+    (OutOfGas, Failure.OUT_OF_GAS),
+    (InvalidInstruction, Failure.INVALID_OPCODE),
+    (InvalidJumpDestination, Failure.INVALID_JUMP),
+    (InsufficientStack, Failure.STACK_UNDERFLOW),
+    (FullStack, Failure.STACK_OVERFLOW),
+    (WriteProtection, Failure.WRITE_PROTECTION),
+    (ContractCreationCollision, Failure.CONTRACT_COLLISION),
+    (ReservedBytesInCode, Failure.INVALID_CODE),
+    (OutOfBoundsRead, Failure.RETURN_DATA_BOUNDS),
+    (InsufficientFunds, Failure.INSUFFICIENT_BALANCE),
+    (StackDepthLimit, Failure.CALL_DEPTH),
+)
+
+
+class PyEvmBackend:
+    """`EvmBackend` under one set of rules. Not thread-safe: its code cache belongs to one thread at a time."""
+
+    def __init__(self, rules: ChainRules) -> None:
+        self._rules = rules
+        self._precompiles = precompile_table(rules.fork)
+        self._frame: type[Frame] = type(
+            "ForkFrame",
+            (Frame,),
+            {
+                "programs": ProgramCache(opcode_table(rules.fork)),
+                "precompile_table": self._precompiles,
+            },
+        )
+
+    @property
+    def rules(self) -> ChainRules:
+        """The rules this backend was built with."""
+        return self._rules
+
+    def execute_transaction(  # noqa: PLR0913  (the protocol's signature)
+        self,
+        world: WorldState,
+        context: BlockContext,
+        transaction: Transaction,
+        *,
+        gas_price: Wei,
+        compute_units: int | None,
+        free: bool = False,
+    ) -> ExecutionResult:
+        """See `EvmBackend`."""
+        sender = transaction.sender
+        fork = self._rules.fork
+        check_static(transaction, self._rules, context.gas_limit)
+        blob_fee = (
+            blob_base_fee(context.excess_blob_gas, fork) if transaction.blob_versioned_hashes else 0
+        )
+        check_stateful(
+            transaction,
+            nonce=world.nonce(sender),
+            balance=world.balance(sender),
+            code=world.code(sender),
+            base_fee=context.base_fee,
+            blob_fee=blob_fee,
+            free=free,
+        )
+        world.begin_transaction()
+        blob_cost = blob_fee * GAS_PER_BLOB * len(transaction.blob_versioned_hashes)
+        upfront = transaction.gas_limit * gas_price + blob_cost
+        if upfront:
+            world.subtract_balance(sender, upfront)
+        world.increment_nonce(sender)
+        if self._is_transfer(world, transaction):
+            result = _transfer(world, transaction)
+        else:
+            result = self._run(world, context, transaction, gas_price, compute_units)
+        self._settle(world, context, transaction, gas_price, result.gas_used)
+        world.end_transaction()
+        return result
+
+    def call(
+        self,
+        world: WorldState,
+        context: BlockContext,
+        message: CallMessage,
+        *,
+        compute_units: int | None,
+        collect_access: bool = False,
+    ) -> ExecutionResult:
+        """See `EvmBackend`."""
+        needed = intrinsic_gas(
+            message.data, creates=message.to is None, access_list=message.access_list
+        )
+        needed_floor = floor_gas(message.data, self._rules.fork)
+        if message.gas < max(needed, needed_floor):
+            raise IntrinsicGasTooLow(
+                f"intrinsic gas too low: have {message.gas}, want {max(needed, needed_floor)}"
+            )
+        if world.balance(message.sender) < message.value:
+            raise InsufficientFundsError(
+                "insufficient funds for gas * price + value: address "
+                f"{hex_address(message.sender)} have {world.balance(message.sender)} want {message.value}"
+            )
+        world.begin_transaction()
+        creator_nonce = world.nonce(message.sender)
+        world.increment_nonce(message.sender)
+        state = self._state(world, context, message.data, compute_units)
+        self._warm(state, message.sender, message.to, message.access_list)
+        evm_message = _message(
+            state,
+            sender=message.sender,
+            to=message.to,
+            gas=message.gas - needed,
+            value=message.value,
+            data=message.data,
+            nonce=creator_nonce,
+        )
+        frame = self._apply(
+            state, evm_message, TransactionContext(message.gas_price, message.sender, ())
+        )
+        accessed: AccessList = ()
+        if collect_access:
+            left_out = {*self._precompiles, context.coinbase, message.sender, evm_message.storage_address}
+            accessed = world.accessed(left_out)
+        result = self._result(
+            state, frame, message.gas, needed_floor, compute_units, evm_message, accessed
+        )
+        for address in frame.deletions:
+            world.delete_account(address)
+        world.end_transaction()
+        return result
+
+    def _run(
+        self,
+        world: WorldState,
+        context: BlockContext,
+        transaction: Transaction,
+        gas_price: int,
+        compute_units: int | None,
+    ) -> ExecutionResult:
+        sender = transaction.sender
+        needed, needed_floor = gas_needed(transaction, self._rules.fork)
+        state = self._state(world, context, transaction.data, compute_units)
+        self._warm(state, sender, transaction.to, transaction.access_list)
+        refund = apply_authorizations(world, transaction, self._rules.chain_id)
+        message = _message(
+            state,
+            sender=sender,
+            to=transaction.to,
+            gas=transaction.gas_limit - needed,
+            value=transaction.value,
+            data=transaction.data,
+            nonce=transaction.nonce,
+            refund=refund,
+        )
+        frame = self._apply(
+            state,
+            message,
+            TransactionContext(gas_price, sender, transaction.blob_versioned_hashes),
+        )
+        for address in frame.deletions:
+            world.delete_account(address)
+        return self._result(
+            state, frame, transaction.gas_limit, needed_floor, compute_units, message
+        )
+
+    def _state(
+        self, world: WorldState, context: BlockContext, data: bytes, compute_units: int | None
+    ) -> State:
+        budget = UNLIMITED if compute_units is None else compute_units * weights.TENTHS
+        spent = weights.TRANSACTION + (len(data) >> weights.DATA_BYTES_SHIFT)
+        return State(world, context, self._rules, self._precompiles, budget - spent)
+
+    def _warm(
+        self, state: State, sender: Address, to: Address | None, access_list: AccessList
+    ) -> None:
+        world = state.world
+        world.warm(sender)
+        world.warm(state.coinbase)
+        if to is not None:
+            world.warm(to)
+        for address, slots in access_list:
+            world.warm(address)
+            for slot in slots:
+                world.warm_slot(address, slot)
+
+    def _apply(self, state: State, message: Any, context: TransactionContext) -> Frame:  # noqa: ANN401
+        if not message.is_create:
+            return self._frame.apply_message(state, message, context)
+        state.compute_units -= weights.CREATION
+        state.world.warm(message.storage_address)
+        if state.has_code_or_nonce(message.storage_address):
+            frame = self._frame(state, message, context)
+            with frame:
+                raise ContractCreationCollision("contract address collision")
+            return frame
+        return self._frame.apply_create_message(state, message, context)
+
+    def _result(  # noqa: PLR0913  (what a result is made of)
+        self,
+        state: State,
+        frame: Frame,
+        gas_limit: int,
+        needed_floor: int,
+        compute_units: int | None,
+        message: Any,  # noqa: ANN401
+        accessed: AccessList = (),
+    ) -> ExecutionResult:
+        used = gas_limit - frame.get_gas_remaining()
+        refund = min(frame.get_gas_refund(), used // MAX_REFUND_QUOTIENT)
+        failure = _failure(frame)
+        budget = UNLIMITED if compute_units is None else compute_units * weights.TENTHS
+        spent = min(budget, budget - state.compute_units)
+        return ExecutionResult(
+            failure=failure,
+            gas_used=max(used - refund, needed_floor),
+            gas_refund=refund,
+            compute_units=-(-spent // weights.TENTHS),
+            output=frame.output,
+            logs=() if failure is not None else tuple(frame.logs),
+            contract_address=message.storage_address if message.is_create else None,
+            accessed=accessed,
+        )
+
+    def _settle(
+        self,
+        world: WorldState,
+        context: BlockContext,
+        transaction: Transaction,
+        gas_price: int,
+        gas_used: int,
+    ) -> None:
+        if gas_price:
+            world.add_balance(transaction.sender, (transaction.gas_limit - gas_used) * gas_price)
+        if self._rules.ethereum_fees:
+            world.add_balance(context.coinbase, gas_used * (gas_price - context.base_fee))
+        elif gas_price:
+            world.add_balance(context.fee_recipient, gas_used * gas_price)
+
+    def _is_transfer(self, world: WorldState, transaction: Transaction) -> bool:
+        """Whether nothing can run: the direct path gives the same result for a fraction of the time."""
+        to = transaction.to
+        return (
+            to is not None
+            and not transaction.data
+            and not transaction.access_list
+            and not transaction.authorizations
+            and to not in self._precompiles
+            and not world.code(to)
+        )
+
+
+def _transfer(world: WorldState, transaction: Transaction) -> ExecutionResult:
+    value, to = transaction.value, transaction.to
+    if value:
+        world.subtract_balance(transaction.sender, value)
+    world.add_balance(to, value)  # type: ignore[arg-type]  # a transfer has a recipient
+    return _TRANSFERRED
+
+
+_TRANSFERRED = ExecutionResult(
+    failure=None,
+    gas_used=TRANSACTION_GAS,
+    gas_refund=0,
+    compute_units=weights.TRANSACTION // weights.TENTHS,
+    output=b"",
+    logs=(),
+    contract_address=None,
+)
+
+
+def _message(
+    state: State,
+    *,
+    sender: Address,
+    to: Address | None,
+    gas: int,
+    value: int,
+    data: bytes,
+    nonce: int,
+    refund: int = 0,
+) -> Any:  # noqa: ANN401
+    world = state.world
+    if to is None:
+        created = contract_address(sender, nonce)
+        return Message(
+            gas=gas, to=b"", sender=sender, value=value, data=b"", code=data,
+            create_address=created, refund=refund,
+        )  # fmt: skip
+    code = world.code(to)
+    code_address = None
+    if code.startswith(DELEGATION_PREFIX) and state.rules.fork >= Fork.PRAGUE:
+        code_address = Address(code[len(DELEGATION_PREFIX) :])
+        world.warm(code_address)
+        code = world.code(code_address)
+    return Message(
+        gas=gas, to=to, sender=sender, value=value, data=data, code=code,
+        is_delegation=code_address is not None, refund=refund,
+    )  # fmt: skip
+
+
+def contract_address(sender: Address, nonce: int) -> Address:
+    """Return the address of the contract that `sender` creates at `nonce`."""
+    return Address(keccak256(rlp.encode([sender, rlp.int_to_bytes(nonce)]))[12:])
+
+
+def _failure(frame: Frame) -> Failure | None:
+    if not frame.is_error:
+        return None
+    error = frame.error
+    return next((failure for kind, failure in _FAILURES if isinstance(error, kind)), Failure.OTHER)

@@ -1,0 +1,253 @@
+"""One call frame: py-evm's computation with our state, an integer stack, and books that do not grow.
+
+A finished child's logs, refunds and deletions are merged into its parent at once and the child is forgotten, so that a
+transaction with a million calls keeps one path of frames alive and not all of them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from eth.exceptions import (
+    FullStack,
+    InsufficientFunds,
+    InsufficientStack,
+    OutOfGas,
+    ReservedBytesInCode,
+    StackDepthLimit,
+    VMError,
+)
+from eth.vm.computation import BaseComputation
+from eth.vm.memory import Memory
+from eth.vm.stack import Stack
+
+from cybermiles.vm.compute_units import CODE_DEPOSIT_SHIFT, precompile_weight
+from cybermiles.vm.pyevm.dispatch import STACK_LIMIT, ComputeBudgetExceeded, run
+from cybermiles.vm.validity import MAX_INITCODE_BYTES
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from cybermiles.types.primitives import Address
+    from cybermiles.types.receipt import Log
+    from cybermiles.vm.pyevm.program import ProgramCache
+    from cybermiles.vm.pyevm.state import State
+
+CALL_DEPTH_LIMIT = 1024
+MAX_CODE_BYTES = 24_576
+CODE_DEPOSIT_GAS = 200
+RESERVED_FIRST_BYTE = 0xEF
+
+
+class CodeTooLarge(OutOfGas):  # type: ignore[misc]  # py-evm is untyped
+    """The returned contract code is over EIP-170's limit."""
+
+
+class IntegerStack(Stack):  # type: ignore[misc]  # py-evm is untyped
+    """py-evm's stack holding integers only, whatever an opcode pushes."""
+
+    __slots__ = ()
+
+    def push_int(self, value: int) -> None:
+        if len(self.values) >= STACK_LIMIT:
+            raise FullStack("stack limit reached")
+        self.values.append(value)
+
+    def push_bytes(self, value: bytes) -> None:
+        self.push_int(int.from_bytes(value))
+
+    def pop1_int(self) -> int:
+        try:
+            return self.values.pop()  # type: ignore[no-any-return]  # integers only
+        except IndexError:
+            raise InsufficientStack("stack underflow") from None
+
+    def pop1_any(self) -> int:
+        return self.pop1_int()
+
+    def pop1_bytes(self) -> bytes:
+        value = self.pop1_int()
+        return value.to_bytes((value.bit_length() + 7) // 8 or 1)
+
+    def pop_ints(self, num_items: int) -> tuple[int, ...]:
+        values = self.values
+        if num_items > len(values):
+            raise InsufficientStack("stack underflow")
+        taken = values[: -num_items - 1 : -1]
+        del values[-num_items:]
+        return tuple(taken)
+
+
+class Frame(BaseComputation):  # type: ignore[misc]  # py-evm is untyped
+    """A frame. Subclassed for each backend with its tables in class attributes."""
+
+    programs: ProgramCache
+    precompile_table: dict[Address, tuple[int, Any]]
+    """Address to (number, function)."""
+
+    def __init__(self, state: State, message: Any, transaction_context: Any) -> None:  # noqa: ANN401
+        self.state: State = state
+        self.msg = message
+        self.transaction_context = transaction_context
+        self.address: Address = message.storage_address
+        self.gas_left: int = message.gas
+        self.refund: int = message.refund
+        self.logs: list[Log] = []
+        self.deletions: list[Address] = []
+        self._stack = IntegerStack()
+        self.stack_values: list[int] = self._stack.values
+        self._memory = Memory()
+        self.memory_bytes: bytearray = self._memory._bytes  # noqa: SLF001  (read in the dispatch loop)
+
+    # Gas: two integers instead of a meter object
+
+    def consume_gas(self, amount: int, reason: str) -> None:  # noqa: ARG002  (py-evm's signature)
+        if amount > self.gas_left:
+            raise OutOfGas("out of gas")
+        self.gas_left -= amount
+
+    def return_gas(self, amount: int) -> None:
+        self.gas_left += amount
+
+    def refund_gas(self, amount: int) -> None:
+        self.refund += amount
+
+    def get_gas_remaining(self) -> int:
+        return 0 if self.should_burn_gas else self.gas_left
+
+    def get_gas_used(self) -> int:
+        return int(self.msg.gas) - self.get_gas_remaining()
+
+    def get_gas_refund(self) -> int:
+        return int(self.msg.refund) if self.is_error else self.refund
+
+    # Memory
+
+    def grow_memory(self, end: int, gas: int) -> int:
+        """Extend memory to `end` bytes, which are more than it has, and return what is left of `gas`."""
+        words = (end + 31) // 32
+        before = len(self.memory_bytes) // 32
+        gas -= 3 * (words - before) + words * words // 512 - before * before // 512
+        if gas < 0:
+            raise OutOfGas("out of gas: memory")
+        self.memory_bytes.extend(bytes(32 * (words - before)))
+        return gas
+
+    def extend_memory(self, start_position: int, size: int) -> None:
+        if size and start_position + size > len(self.memory_bytes):
+            self.gas_left = self.grow_memory(start_position + size, self.gas_left)
+
+    def pop_address(self) -> Address:
+        """Pop a word and return its low 20 bytes."""
+        return (self._stack.pop1_int() & (1 << 160) - 1).to_bytes(20)  # type: ignore[return-value]
+
+    # Children
+
+    def add_child_computation(self, child_computation: Frame) -> None:
+        child = child_computation
+        failed = child.is_error
+        if failed and child.should_burn_gas:
+            self.return_data = b""
+        elif child.msg.is_create and not failed:
+            self.return_data = b""
+        else:
+            self.return_data = child.output
+        if not failed:
+            self.refund += child.refund
+            self.logs += child.logs
+            self.deletions += child.deletions
+
+    # Execution
+
+    @classmethod
+    def apply_message(
+        cls,
+        state: State,
+        message: Any,  # noqa: ANN401
+        transaction_context: Any,  # noqa: ANN401
+        parent_computation: Frame | None = None,  # noqa: ARG003  (py-evm's signature)
+    ) -> Frame:
+        """Run a call: move the value, run the code, undo everything on failure."""
+        world = state.world
+        snapshot = world.snapshot()
+        if message.depth > CALL_DEPTH_LIMIT:
+            raise StackDepthLimit("max call depth exceeded")
+        recipient = message.storage_address
+        if message.should_transfer_value and message.value:
+            if world.balance(message.sender) < message.value:
+                raise InsufficientFunds("insufficient balance for transfer")
+            world.subtract_balance(message.sender, message.value)
+            world.add_balance(recipient, message.value)
+        world.touch(recipient)
+        frame = cls(state, message, transaction_context)
+        with frame:
+            frame._execute()
+        if frame.is_error:
+            world.revert(snapshot)
+        return frame
+
+    @classmethod
+    def apply_create_message(
+        cls,
+        state: State,
+        message: Any,  # noqa: ANN401
+        transaction_context: Any,  # noqa: ANN401
+        parent_computation: Frame | None = None,
+    ) -> Frame:
+        """Run initcode and store what it returns as the new account's code."""
+        if len(message.code) > MAX_INITCODE_BYTES:
+            raise OutOfGas("max initcode size exceeded")
+        world = state.world
+        snapshot = world.snapshot()
+        world.increment_nonce(message.storage_address)
+        world.mark_created(message.storage_address)
+        frame = cls.apply_message(state, message, transaction_context, parent_computation)
+        if not frame.is_error:
+            with frame:
+                frame._deposit()
+        if frame.is_error:
+            world.revert(snapshot)
+        return frame
+
+    def _execute(self) -> None:
+        message = self.msg
+        known = self.precompile_table.get(message.code_address)
+        if known is None:
+            if message.code:
+                run(self, self.programs.get(message.code, keep=not message.is_create))
+        elif not message.is_delegation:
+            number, precompile = known
+            self.state.compute_units -= precompile_weight(number, message.data)
+            if self.state.compute_units < 0:
+                raise ComputeBudgetExceeded("compute budget exceeded")
+            precompile(self)
+
+    def _deposit(self) -> None:
+        code = self.output
+        if not code:
+            return
+        if len(code) > MAX_CODE_BYTES:
+            raise CodeTooLarge("max code size exceeded")
+        if code[0] == RESERVED_FIRST_BYTE:
+            raise ReservedBytesInCode("invalid code: must not begin with 0xef")
+        self.consume_gas(CODE_DEPOSIT_GAS * len(code), "code deposit")
+        self.state.compute_units -= len(code) >> CODE_DEPOSIT_SHIFT
+        self.state.world.set_code(self.address, code)
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        if not isinstance(exc_value, VMError):
+            return False
+        self._error = exc_value
+        if self.should_burn_gas:
+            self.gas_left = 0
+        if self.should_erase_return_data:
+            self.return_data = b""
+        return True
+
+    def __enter__(self) -> Frame:
+        return self

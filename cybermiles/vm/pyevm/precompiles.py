@@ -1,0 +1,116 @@
+"""The precompile table of each fork: py-evm's, with MODEXP replaced and P256VERIFY added.
+
+py-evm's MODEXP answers 0 for 0^0 (base of no bytes) where EIP-198 says 1, and its price goes through a float division; ours
+is integers only and knows Osaka's bounds and price. Sources: EIP-198, 2565, 7823, 7883, 7951.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from eth.exceptions import VMError
+from eth.vm.forks.cancun.computation import CANCUN_PRECOMPILES
+from eth.vm.forks.prague.computation import PRAGUE_PRECOMPILES
+
+from cybermiles.crypto import p256
+from cybermiles.types.primitives import Address
+from cybermiles.vm.rules import Fork
+
+if TYPE_CHECKING:
+    from cybermiles.vm.pyevm.frame import Frame
+
+MODEXP = 5
+P256VERIFY = 0x100
+P256VERIFY_GAS = 6_900
+MODEXP_MAX_BYTES = 1_024
+"""EIP-7823, from Osaka."""
+
+
+def precompile_table(fork: Fork) -> dict[Address, tuple[int, Any]]:
+    """Return address to (number, function on a frame) for a fork."""
+    stock = CANCUN_PRECOMPILES if fork is Fork.CANCUN else PRAGUE_PRECOMPILES
+    table = {
+        Address(address): (int.from_bytes(address), function)
+        for address, function in stock.items()
+    }
+    table[_address(MODEXP)] = (MODEXP, _modexp_osaka if fork >= Fork.OSAKA else _modexp_berlin)
+    if fork >= Fork.OSAKA:
+        table[_address(P256VERIFY)] = (P256VERIFY, p256verify)
+    return table
+
+
+def _address(number: int) -> Address:
+    return Address(number.to_bytes(20))
+
+
+def p256verify(frame: Frame) -> None:
+    """EIP-7951: input hash ‖ r ‖ s ‖ x ‖ y; output the word 1 for a valid signature, else nothing."""
+    frame.consume_gas(P256VERIFY_GAS, "P256VERIFY")
+    data = bytes(frame.msg.data)
+    if len(data) == 160:
+        r, s, x, y = (int.from_bytes(data[at : at + 32]) for at in (32, 64, 96, 128))
+        if p256.verify(data[:32], r, s, x, y):
+            frame.output = (1).to_bytes(32)
+
+
+def _modexp_berlin(frame: Frame) -> None:
+    _modexp(frame, osaka=False)
+
+
+def _modexp_osaka(frame: Frame) -> None:
+    _modexp(frame, osaka=True)
+
+
+def _modexp(frame: Frame, *, osaka: bool) -> None:
+    data = bytes(frame.msg.data)
+    lengths = tuple(_word(data, at) for at in (0, 32, 64))
+    base_length, exponent_length, modulus_length = lengths
+    if osaka and max(lengths) > MODEXP_MAX_BYTES:
+        raise VMError("modexp operand over 1024 bytes")
+    exponent_at = 96 + base_length
+    head = _slice(data, exponent_at, min(exponent_length, 32))
+    price = modexp_gas_osaka if osaka else modexp_gas_berlin
+    frame.consume_gas(price(base_length, exponent_length, modulus_length, head), "MODEXP")
+    if modulus_length == 0:
+        frame.output = b""
+        return
+    modulus = _slice(data, exponent_at + exponent_length, modulus_length)
+    result = 0
+    if modulus > 1:
+        base = _slice(data, 96, base_length)
+        result = pow(base, _slice(data, exponent_at, exponent_length), modulus)
+    frame.output = result.to_bytes(modulus_length)
+
+
+def modexp_gas_berlin(base: int, exponent: int, modulus: int, exponent_head: int) -> int:
+    """Return EIP-2565's price for operand lengths in bytes and the exponent's first 32 bytes."""
+    words = (max(base, modulus) + 7) // 8
+    if exponent <= 32:
+        iterations = max(exponent_head.bit_length() - 1, 0)
+    else:
+        iterations = 8 * (exponent - 32) + max(exponent_head.bit_length() - 1, 0)
+    return max(200, words * words * max(iterations, 1) // 3)
+
+
+def modexp_gas_osaka(base: int, exponent: int, modulus: int, exponent_head: int) -> int:
+    """Return EIP-7883's price."""
+    longest = max(base, modulus)
+    words = (longest + 7) // 8
+    complexity = 16 if longest <= 32 else 2 * words * words
+    if exponent <= 32:
+        iterations = max(exponent_head.bit_length() - 1, 0)
+    else:
+        iterations = 16 * (exponent - 32) + max(exponent_head.bit_length() - 1, 0)
+    return max(500, complexity * max(iterations, 1))
+
+
+def _word(data: bytes, at: int) -> int:
+    return int.from_bytes(data[at : at + 32].ljust(32, b"\x00"))
+
+
+def _slice(data: bytes, at: int, length: int) -> int:
+    """Return `length` bytes from `at` as an integer, zeros where the data ends."""
+    if at >= len(data):
+        return 0
+    part = data[at : at + length]
+    return int.from_bytes(part) << 8 * (length - len(part))
