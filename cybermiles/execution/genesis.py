@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cybermiles.errors import StorageError
+from cybermiles.state.reader import NoState
 from cybermiles.state.trie import update_root
 from cybermiles.state.world import WorldState
 from cybermiles.types.header import Header
@@ -15,8 +15,6 @@ from cybermiles.types.receipt import EMPTY_BLOOM
 if TYPE_CHECKING:
     from cybermiles.chain.genesis import GenesisDocument
     from cybermiles.state.reader import RootUpdate, StateChanges
-    from cybermiles.types.account import Account
-    from cybermiles.types.primitives import Address, Hash32
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,29 +26,13 @@ class GenesisBlock:
     root_update: RootUpdate
 
 
-class EmptyState:
-    """`StateReader` and `NodeReader` of the state before genesis."""
-
-    def account(self, address: Address) -> Account | None:  # noqa: ARG002  (nothing exists yet)
-        return None
-
-    def storage(self, address: Address, slot: int) -> int:  # noqa: ARG002  (nothing exists yet)
-        return 0
-
-    def code(self, code_hash: Hash32) -> bytes:
-        raise StorageError(f"no code {code_hash.hex()} before genesis")
-
-    def node(self, owner: bytes, node_hash: Hash32) -> bytes:
-        raise StorageError(f"no trie node {owner.hex()}/{node_hash.hex()} before genesis")
-
-
 def genesis_block(document: GenesisDocument) -> GenesisBlock:
     """Return block 0 of the chain that `document` describes.
 
     Its extra data is the document's hash, so the block hash commits to parameters and validators as well
     as to the state.
     """
-    empty = EmptyState()
+    empty = NoState()
     world = WorldState(empty)
     world.begin_transaction()
     for address, account in document.accounts().items():
@@ -58,8 +40,6 @@ def genesis_block(document: GenesisDocument) -> GenesisBlock:
         world.set_nonce(address, account.nonce)
         if account.code:
             world.set_code(address, account.code)
-        for slot, value in account.storage.items():
-            world.set_storage(address, slot, value)
     world.end_transaction()
     changes = world.changes()
     update = update_root(empty, empty, EMPTY_TRIE_ROOT, changes)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from cybermiles.errors import StorageError
+
 if TYPE_CHECKING:
     from cybermiles.types.account import Account
     from cybermiles.types.primitives import Address, Hash32
@@ -37,6 +39,22 @@ class NodeReader(Protocol):
     def node(self, owner: bytes, node_hash: Hash32) -> bytes:
         """Return the node's RLP. Raises StorageError when missing or when it does not hash to `node_hash`."""
         ...
+
+
+class NoState:
+    """`StateReader` and `NodeReader` of the state before genesis: nothing exists."""
+
+    def account(self, address: Address) -> Account | None:  # noqa: ARG002  (nothing exists)
+        return None
+
+    def storage(self, address: Address, slot: int) -> int:  # noqa: ARG002  (nothing exists)
+        return 0
+
+    def code(self, code_hash: Hash32) -> bytes:
+        raise StorageError(f"no code {code_hash.hex()} before genesis")
+
+    def node(self, owner: bytes, node_hash: Hash32) -> bytes:
+        raise StorageError(f"no trie node {owner.hex()}/{node_hash.hex()} before genesis")
 
 
 @dataclass(slots=True)

@@ -91,13 +91,13 @@ def run(frame: Frame, program: Program) -> None:  # noqa: C901, PLR0912, PLR0915
                 end = start + 32
                 if end > len(memory):
                     gas = frame.grow_memory(end, gas)
-                    memory[start:end] = pop().to_bytes(32)
+                memory[start:end] = pop().to_bytes(32)
             elif kind == 9:
                 start = stack[-1]
                 end = start + 32
                 if end > len(memory):
                     gas = frame.grow_memory(end, gas)
-                    stack[-1] = int.from_bytes(memory[start:end])
+                stack[-1] = int.from_bytes(memory[start:end])
             elif kind == 10:
                 stack[-1] = argument(stack[-1])
             elif kind == 11:

@@ -1,0 +1,254 @@
+"""The genesis document: what a chain starts from, as people write and read it.
+
+A document is JSON whose numbers are decimal strings, so that no reader's number type can bend them. Reading it checks every
+field and the sum of all coins; an error names the field's path and, for an unknown key, the nearest valid one. Its hash is taken
+over a canonical encoding of the content and not over the text, and block 0 commits to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from cybermiles.chain.issuance import IssuanceSchedule
+from cybermiles.chain.params import PARAM_SPECS, ChainParams, params_from_strings
+from cybermiles.chain.predeploys import VESTING, predeployed_code
+from cybermiles.chain.reading import Field, parse_json
+from cybermiles.crypto.hashing import keccak256
+from cybermiles.errors import ConfigError
+from cybermiles.types import rlp
+from cybermiles.types.primitives import Address, ChainId, Hash32, Timestamp, Wei
+from cybermiles.types.validator import Validator, ValidatorSet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_KEYS = (
+    "name",
+    "chain_id",
+    "genesis_time",
+    "allow_unprotected",
+    "supply_cmt",
+    "parameters",
+    "validators",
+    "allocations",
+    "vesting",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class GenesisAccount:
+    """An account of block 0."""
+
+    nonce: int = 0
+    balance: int = 0
+    code: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """Coins that their holder may use at once."""
+
+    label: str
+    address: Address
+    amount: Wei
+
+
+@dataclass(frozen=True, slots=True)
+class VestingGrant:
+    """Coins locked in the vesting contract, released linearly from start to end."""
+
+    label: str
+    holder: Address
+    amount: Wei
+    start: Timestamp
+    end: Timestamp
+
+
+@dataclass(frozen=True, slots=True)
+class GenesisValidator:
+    """A founding validator."""
+
+    name: str
+    validator: Validator
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenesisDocument:
+    """A checked document. `validators` may be empty in a template, which no node starts from."""
+
+    name: str
+    chain_id: ChainId
+    timestamp: Timestamp
+    allow_unprotected: bool
+    """Whether legacy transactions without chain id are accepted."""
+    supply: Wei
+    params: ChainParams
+    validators: tuple[GenesisValidator, ...]
+    allocations: tuple[Allocation, ...]
+    vesting: tuple[VestingGrant, ...]
+
+    @property
+    def hash(self) -> Hash32:
+        """keccak256 of the canonical RLP of the whole content."""
+        return Hash32(keccak256(rlp.encode(self._to_item())))
+
+    @property
+    def validator_set(self) -> ValidatorSet:
+        """Who decides block 1. Raises ConfigError for a template."""
+        if not self.validators:
+            raise ConfigError(
+                "validators: the genesis document names no validator; add one with `cmt genesis new "
+                "--validator KEY:OPERATOR` or start with `cmt init`"
+            )
+        return ValidatorSet(tuple(entry.validator for entry in self.validators))
+
+    @property
+    def issuance(self) -> IssuanceSchedule:
+        """The schedule of the supply."""
+        return IssuanceSchedule(
+            genesis_time=self.timestamp,
+            genesis_supply=self.supply,
+            rate=self.params.inflation_rate,
+            rate_after=self.params.inflation_rate_after,
+            max_supply=self.params.max_supply,
+        )
+
+    def accounts(self) -> dict[Address, GenesisAccount]:
+        """Return the accounts of block 0 in address order: predeploys, allocations, locked coins."""
+        balances: dict[Address, int] = {}
+        for allocation in self.allocations:
+            balances[allocation.address] = balances.get(allocation.address, 0) + allocation.amount
+        for grant in self.vesting:
+            balances[VESTING] = balances.get(VESTING, 0) + grant.amount
+        codes = predeployed_code()
+        return {
+            address: GenesisAccount(
+                nonce=1 if address in codes else 0,
+                balance=balances.get(address, 0),
+                code=codes.get(address, b""),
+            )
+            for address in sorted(balances.keys() | codes.keys())
+        }
+
+    def with_validators(self, validators: Iterable[GenesisValidator]) -> GenesisDocument:
+        """Return the document with other founding validators."""
+        return replace(self, validators=tuple(validators))
+
+    def with_timestamp(self, timestamp: int) -> GenesisDocument:
+        """Return the document of a chain that starts at another time."""
+        return replace(self, timestamp=Timestamp(timestamp))
+
+    def _to_item(self) -> list[Any]:
+        return [
+            self.name.encode(),
+            rlp.int_to_bytes(self.chain_id),
+            rlp.int_to_bytes(self.timestamp),
+            rlp.int_to_bytes(self.allow_unprotected),
+            rlp.int_to_bytes(self.supply),
+            self.params.hash,
+            [
+                [
+                    entry.name.encode(),
+                    entry.validator.consensus_key,
+                    entry.validator.operator,
+                    rlp.int_to_bytes(entry.validator.power),
+                ]
+                for entry in self.validators
+            ],
+            [[a.label.encode(), a.address, rlp.int_to_bytes(a.amount)] for a in self.allocations],
+            [
+                [
+                    grant.label.encode(),
+                    grant.holder,
+                    rlp.int_to_bytes(grant.amount),
+                    rlp.int_to_bytes(grant.start),
+                    rlp.int_to_bytes(grant.end),
+                ]
+                for grant in self.vesting
+            ],
+        ]
+
+
+def parse_genesis(text: str) -> GenesisDocument:
+    """Return the document in a JSON text. Raises ConfigError with the path of the first wrong field."""
+    root = Field(parse_json(text), "genesis")
+    fields = root.object(_KEYS)
+    document = GenesisDocument(
+        name=fields["name"].text(maximum=64),
+        chain_id=ChainId(fields["chain_id"].integer(minimum=1, maximum=2**53 - 1)),
+        timestamp=Timestamp(fields["genesis_time"].time()),
+        allow_unprotected=fields["allow_unprotected"].boolean(),
+        supply=Wei(fields["supply_cmt"].cmt()),
+        params=_parameters(fields["parameters"]),
+        validators=tuple(_validator(entry) for entry in fields["validators"].items()),
+        allocations=tuple(_allocation(entry) for entry in fields["allocations"].items()),
+        vesting=tuple(_grant(entry) for entry in fields["vesting"].items()),
+    )
+    _check_sum(document)
+    if document.validators:
+        _check_validators(document)
+    return document
+
+
+def _parameters(field: Field) -> ChainParams:
+    fields = field.object(tuple(PARAM_SPECS))
+    values = {name: entry.with_unit(PARAM_SPECS[name].unit) for name, entry in fields.items()}
+    try:
+        return params_from_strings(values)
+    except ConfigError as error:
+        raise ConfigError(f"{field.path}: {error}") from error
+
+
+def _validator(field: Field) -> GenesisValidator:
+    fields = field.object(("name", "consensus_key", "operator", "power"))
+    return GenesisValidator(
+        fields["name"].text(maximum=64),
+        Validator(
+            fields["consensus_key"].hex(size=32),
+            fields["operator"].address(),
+            fields["power"].integer(minimum=1, maximum=2**60),
+        ),
+    )
+
+
+def _allocation(field: Field) -> Allocation:
+    fields = field.object(("label", "address", "amount_cmt"))
+    return Allocation(
+        fields["label"].text(maximum=64), fields["address"].address(), Wei(fields["amount_cmt"].cmt())
+    )
+
+
+def _grant(field: Field) -> VestingGrant:
+    fields = field.object(("label", "holder", "amount_cmt", "start", "end"))
+    start, end = fields["start"].time(), fields["end"].time()
+    if end <= start:
+        raise ConfigError(f"{fields['end'].path}: the end must be after the start")
+    return VestingGrant(
+        fields["label"].text(maximum=64),
+        fields["holder"].address(),
+        Wei(fields["amount_cmt"].cmt()),
+        Timestamp(start),
+        Timestamp(end),
+    )
+
+
+def _check_sum(document: GenesisDocument) -> None:
+    total = sum(a.amount for a in document.allocations) + sum(g.amount for g in document.vesting)
+    if total != document.supply:
+        raise ConfigError(
+            f"genesis.supply_cmt: allocations and vesting sum to {total} wei, but the supply is "
+            f"{document.supply} wei: {abs(total - document.supply)} wei too "
+            f"{'many' if total > document.supply else 'few'}"
+        )
+    if document.supply > document.params.max_supply:
+        raise ConfigError("genesis.supply_cmt: the supply is over the parameter max_supply")
+
+
+def _check_validators(document: GenesisDocument) -> None:
+    keys = [entry.validator.consensus_key for entry in document.validators]
+    for index, key in enumerate(keys):
+        if key in keys[:index]:
+            raise ConfigError(
+                f"genesis.validators[{index}].consensus_key: another validator has this key"
+            )

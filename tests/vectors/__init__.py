@@ -1,0 +1,1 @@
+"""Official Ethereum test data, run against this node's own modules."""
