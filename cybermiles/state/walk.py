@@ -55,7 +55,7 @@ def leaves(nodes: NodeReader, owner: bytes, root: Hash32) -> Iterator[tuple[byte
 
 
 def _children(node: bytes) -> list[Hash32]:
-    """Return the hashes a node refers to, also through embedded nodes."""
+    """Return the hashes a node refers to. An embedded node is too short to hold one."""
     parts = split(node)
     if len(parts) == BRANCH_ITEMS:
         references = parts[:-1]
@@ -63,10 +63,4 @@ def _children(node: bytes) -> list[Hash32]:
         return []
     else:
         references = parts[1:]
-    hashes: list[Hash32] = []
-    for reference in references:
-        if reference[0] == HASH_ITEM:
-            hashes.append(Hash32(reference[1:]))
-        elif reference != NOTHING:
-            hashes.extend(_children(reference))
-    return hashes
+    return [Hash32(reference[1:]) for reference in references if reference[0] == HASH_ITEM]
