@@ -1,0 +1,1 @@
+"""Pending transactions: the pool's rules are pure; `service` alone is asyncio."""

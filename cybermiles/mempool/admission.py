@@ -1,0 +1,56 @@
+"""What a stranger's bytes must satisfy before the pool looks at its sender's account."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cybermiles.chain.fees import price_needed
+from cybermiles.errors import OversizedTransaction, SenderHasCode, Underpriced
+from cybermiles.types.primitives import EMPTY_CODE_HASH
+from cybermiles.types.transaction import check_chain_id
+from cybermiles.types.transaction_codec import decode_transaction
+from cybermiles.vm.validity import DELEGATION_PREFIX, check_static
+
+if TYPE_CHECKING:
+    from cybermiles.chain.params import ChainParams
+    from cybermiles.state.reader import StateReader
+    from cybermiles.types.account import Account
+    from cybermiles.types.transaction import Transaction
+    from cybermiles.vm.rules import ChainRules
+
+
+class Admission:
+    """The stateless checks under one chain's rules."""
+
+    def __init__(self, rules: ChainRules, params: ChainParams, *, allow_unprotected: bool) -> None:
+        self._rules = rules
+        self._params = params
+        self._allow_unprotected = allow_unprotected
+
+    def decode(self, raw: bytes) -> Transaction:
+        """Return the transaction of wire bytes that could ever be included.
+
+        Raises the fitting InvalidTransaction. Its sender is not recovered yet: the caller does that in batches.
+        """
+        params = self._params
+        transaction = decode_transaction(raw)
+        if transaction.size > params.max_block_bytes:
+            raise OversizedTransaction(f"oversized data: the block limit is {params.max_block_bytes}")
+        check_chain_id(
+            transaction, self._rules.chain_id, allow_unprotected=self._allow_unprotected
+        )
+        check_static(transaction, self._rules, params.block_gas_limit)
+        if (
+            transaction.gas_limit > params.free_gas_limit
+            and transaction.effective_gas_price(0) < params.min_gas_price
+        ):
+            raise Underpriced(price_needed(transaction.gas_limit, params))
+        return transaction
+
+
+def check_account(account: Account, state: StateReader, sender: bytes) -> None:
+    """Raise SenderHasCode for a contract that is not a delegated account (EIP-3607, EIP-7702)."""
+    if account.code_hash != EMPTY_CODE_HASH and not state.code(account.code_hash).startswith(
+        DELEGATION_PREFIX
+    ):
+        raise SenderHasCode(f"sender not an eoa: address 0x{sender.hex()}")

@@ -1,0 +1,339 @@
+"""The pool: per-sender nonce queues, replacement, limits, eviction. Pure; `now` and account states are arguments.
+
+A sender's transactions are kept by nonce. Those that continue the account's nonce without a gap are *pending* (executable), the
+rest *queued*. Whoever offers less than the price floor and asks for at most the free gas limit is *free*: such transactions wait for
+a slot of the free lane, have their own cap, and never push out a paying one.
+
+    add ──► [replace same nonce] ──► [evict when full] ──► pending or queued
+    committed(nonces, balances) ──► drop used and unaffordable, keep the rest
+    expire(now) ──► drop the old
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cybermiles.errors import (
+    AlreadyKnown,
+    InsufficientFunds,
+    NonceTooHigh,
+    NonceTooLow,
+    PoolFull,
+    ReplacementUnderpriced,
+)
+from cybermiles.vm.validity import max_cost_of_gas
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from cybermiles.chain.params import ChainParams
+    from cybermiles.mempool.limits import PoolLimits
+    from cybermiles.types.primitives import Address, Hash32
+    from cybermiles.types.transaction import Transaction
+
+
+@dataclass(slots=True)
+class Entry:
+    """A pooled transaction."""
+
+    transaction: Transaction
+    is_free: bool
+    added: int
+    """Seconds."""
+    order: int
+    """Arrival."""
+    replacements: int = 0
+    """How many free transactions of this nonce came before it."""
+
+
+@dataclass(slots=True)
+class Sender:
+    """One account's transactions and what the chain says of it."""
+
+    nonce: int
+    balance: int
+    entries: dict[int, Entry] = field(default_factory=dict)
+    """By nonce."""
+    next_nonce: int = 0
+    """First nonce that is not pending."""
+
+    def pending(self) -> Iterator[Entry]:
+        """Yield executable entries in nonce order."""
+        for nonce in range(self.nonce, self.next_nonce):
+            yield self.entries[nonce]
+
+    def queued(self) -> Iterator[Entry]:
+        """Yield entries behind a gap in nonce order."""
+        for nonce in sorted(self.entries):
+            if nonce >= self.next_nonce:
+                yield self.entries[nonce]
+
+    def settle(self) -> None:
+        """Recompute where the executable run ends."""
+        nonce = max(self.next_nonce, self.nonce)
+        while nonce in self.entries:
+            nonce += 1
+        self.next_nonce = nonce
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A transaction that left the pool without a block."""
+
+    hash: Hash32
+    reason: str
+
+
+class Pool:
+    """All pending and queued transactions. One task owns it."""
+
+    def __init__(self, limits: PoolLimits, params: ChainParams) -> None:
+        self.limits = limits
+        self.params = params
+        self.senders: dict[Address, Sender] = {}
+        self._by_hash: dict[Hash32, Entry] = {}
+        self._order = 0
+        self.size_bytes = 0
+        self.free_count = 0
+
+    def __len__(self) -> int:
+        return len(self._by_hash)
+
+    def get(self, tx_hash: Hash32) -> Transaction | None:
+        """Return a pooled transaction by its hash."""
+        entry = self._by_hash.get(tx_hash)
+        return None if entry is None else entry.transaction
+
+    def is_free(self, transaction: Transaction) -> bool:
+        """Whether it can only be included free of charge."""
+        return (
+            transaction.gas_limit <= self.params.free_gas_limit
+            and transaction.effective_gas_price(0) < self.params.min_gas_price
+        )
+
+    def is_pending(self, transaction: Transaction) -> bool:
+        """Whether a pooled transaction can execute now."""
+        return transaction.nonce < self.senders[transaction.sender].next_nonce
+
+    def pending_nonce(self, address: Address) -> int | None:
+        """Return the next nonce after the pending ones, None where the pool holds none of the account."""
+        sender = self.senders.get(address)
+        return None if sender is None else sender.next_nonce
+
+    def add(
+        self, transaction: Transaction, nonce: int, balance: int, now: int
+    ) -> list[Dropped]:
+        """Take a checked transaction of an account with this nonce and balance.
+
+        Returns what it pushed out. Raises AlreadyKnown, NonceTooLow, NonceTooHigh, InsufficientFunds,
+        ReplacementUnderpriced or PoolFull; the pool is then unchanged.
+        """
+        if transaction.hash in self._by_hash:
+            raise AlreadyKnown("already known")
+        if transaction.nonce < nonce:
+            raise NonceTooLow(f"nonce too low: next nonce {nonce}, tx nonce {transaction.nonce}")
+        is_free = self.is_free(transaction)
+        self._check_funds(transaction, balance)
+        sender = self.senders.get(transaction.sender)
+        if sender is None:
+            sender = Sender(nonce, balance, next_nonce=nonce)
+        old = sender.entries.get(transaction.nonce)
+        if old is None:
+            self._check_sender_room(sender, transaction)
+        else:
+            self._check_replacement(old, transaction, is_free=is_free)
+        dropped = self._make_room(transaction, old, is_free=is_free)
+        if old is not None and old.transaction.hash in self._by_hash:
+            dropped.append(Dropped(old.transaction.hash, "replaced by " + _hex(transaction)))
+            self._forget(old)
+        replacements = old.replacements + 1 if old is not None and old.is_free and is_free else 0
+        entry = Entry(transaction, is_free, now, self._order, replacements)
+        self._order += 1
+        self.senders[transaction.sender] = sender
+        sender.entries[transaction.nonce] = entry
+        self._remember(entry)
+        sender.settle()
+        return dropped
+
+    def committed(
+        self, included: Iterable[Transaction], accounts: dict[Address, tuple[int, int]]
+    ) -> list[Dropped]:
+        """Apply a block: drop what it included and what its senders' new (nonce, balance) rule out."""
+        hashes = {transaction.hash: None for transaction in included}
+        dropped: list[Dropped] = []
+        for address, (nonce, balance) in accounts.items():
+            sender = self.senders.get(address)
+            if sender is None:
+                continue
+            sender.nonce, sender.balance = nonce, balance
+            for used in [n for n in sender.entries if n < nonce]:
+                entry = sender.entries[used]
+                if entry.transaction.hash not in hashes:
+                    dropped.append(Dropped(entry.transaction.hash, f"nonce {used} was used by another transaction"))
+                self._remove(address, sender, entry)
+            sender.next_nonce = max(sender.next_nonce, nonce)
+            dropped += self._drop_unaffordable(address, sender)
+            self._tidy(address, sender)
+        return dropped
+
+    def expire(self, now: int) -> list[Dropped]:
+        """Drop transactions that waited longer than their lifetime."""
+        limits = self.limits
+        dropped: list[Dropped] = []
+        for entry in tuple(self._by_hash.values()):
+            age = now - entry.added
+            if age < min(limits.free_lifetime_seconds, limits.lifetime_seconds):
+                continue
+            short = entry.is_free or not self.is_pending(entry.transaction)
+            lifetime = limits.free_lifetime_seconds if short else limits.lifetime_seconds
+            if age >= lifetime:
+                dropped.append(Dropped(entry.transaction.hash, f"not included within {lifetime} seconds"))
+                self._drop(entry)
+        return dropped
+
+    def discard(self, tx_hash: Hash32) -> None:
+        """Drop a transaction that the builder found it cannot execute."""
+        entry = self._by_hash.get(tx_hash)
+        if entry is not None:
+            self._drop(entry)
+
+    def _check_funds(self, transaction: Transaction, balance: int) -> None:
+        need = transaction.value
+        if transaction.gas_limit > self.params.free_gas_limit:
+            need += max_cost_of_gas(transaction)
+        if balance < need:
+            raise InsufficientFunds(
+                "insufficient funds for gas * price + value: address "
+                f"0x{transaction.sender.hex()} have {balance} want {need}"
+            )
+
+    def _check_sender_room(self, sender: Sender, transaction: Transaction) -> None:
+        if transaction.nonce == sender.next_nonce:
+            if sender.next_nonce - sender.nonce >= self.limits.max_pending_per_sender:
+                raise PoolFull(
+                    f"account limit exceeded: {self.limits.max_pending_per_sender} pending transactions of "
+                    "one account (mempool.max_pending_per_sender)"
+                )
+            return
+        queued = len(sender.entries) - (sender.next_nonce - sender.nonce)
+        if queued >= self.limits.max_queued_per_sender:
+            raise PoolFull(
+                f"account limit exceeded: {self.limits.max_queued_per_sender} transactions of one account "
+                "behind a nonce gap (mempool.max_queued_per_sender)"
+            )
+        if transaction.nonce > sender.next_nonce + self.limits.max_pending_per_sender:
+            raise NonceTooHigh(
+                f"nonce too high: next nonce {sender.next_nonce}, tx nonce {transaction.nonce}"
+            )
+
+    def _check_replacement(self, old: Entry, transaction: Transaction, *, is_free: bool) -> None:
+        if old.is_free and is_free:
+            if old.replacements >= self.limits.free_replacements:
+                raise ReplacementUnderpriced(
+                    "replacement transaction underpriced: a free transaction may be replaced "
+                    f"{self.limits.free_replacements} times (mempool.free_replacements); offer the price floor"
+                )
+            return
+        bump = 100 + self.limits.price_bump_percent
+        before = old.transaction
+        if (
+            transaction.max_fee_per_gas * 100 < before.max_fee_per_gas * bump
+            or transaction.max_priority_fee_per_gas * 100 < before.max_priority_fee_per_gas * bump
+        ):
+            raise ReplacementUnderpriced(
+                f"replacement transaction underpriced: both fees must rise by {self.limits.price_bump_percent} %"
+            )
+
+    def _make_room(
+        self, transaction: Transaction, old: Entry | None, *, is_free: bool
+    ) -> list[Dropped]:
+        limits = self.limits
+        count = len(self._by_hash) - (old is not None)
+        size = self.size_bytes - (0 if old is None else old.transaction.size) + transaction.size
+        free = self.free_count - (old is not None and old.is_free) + is_free
+        if count < limits.max_transactions and size <= limits.max_bytes and free <= limits.max_free:
+            return []
+        only_free = is_free or free > limits.max_free
+        dropped: list[Dropped] = []
+        for victim in self._victims(transaction, only_free=only_free):
+            if victim is old:
+                continue
+            count, size = count - 1, size - victim.transaction.size
+            free -= victim.is_free
+            dropped.append(Dropped(victim.transaction.hash, "the pool is full and others pay more"))
+            if count < limits.max_transactions and size <= limits.max_bytes and free <= limits.max_free:
+                break
+        else:
+            raise PoolFull("txpool is full: offer a higher price or try again later")
+        for drop in dropped:
+            self._drop(self._by_hash[drop.hash])
+        return dropped
+
+    def _victims(self, transaction: Transaction, *, only_free: bool) -> list[Entry]:
+        """Return whose place the newcomer may take, worst first: queued, then free, then cheaper."""
+        price = transaction.effective_gas_price(0)
+        newcomer_free = self.is_free(transaction)
+        worse = [
+            entry
+            for entry in self._by_hash.values()
+            if entry.transaction.sender != transaction.sender
+            and (entry.is_free or not only_free)
+            and (
+                (entry.is_free and not newcomer_free)
+                or not self.is_pending(entry.transaction)
+                or (not entry.is_free and entry.transaction.effective_gas_price(0) < price)
+            )
+        ]
+        return sorted(
+            worse,
+            key=lambda e: (
+                self.is_pending(e.transaction),
+                not e.is_free,
+                e.transaction.effective_gas_price(0),
+                -e.order,
+            ),
+        )
+
+    def _drop_unaffordable(self, address: Address, sender: Sender) -> list[Dropped]:
+        dropped = []
+        for entry in tuple(sender.entries.values()):
+            try:
+                self._check_funds(entry.transaction, sender.balance)
+            except InsufficientFunds as error:
+                dropped.append(Dropped(entry.transaction.hash, str(error)))
+                self._remove(address, sender, entry)
+        return dropped
+
+    def _drop(self, entry: Entry) -> None:
+        address = entry.transaction.sender
+        sender = self.senders[address]
+        self._remove(address, sender, entry)
+        self._tidy(address, sender)
+
+    def _remove(self, address: Address, sender: Sender, entry: Entry) -> None:  # noqa: ARG002
+        nonce = entry.transaction.nonce
+        del sender.entries[nonce]
+        if sender.nonce <= nonce < sender.next_nonce:
+            sender.next_nonce = nonce
+        self._forget(entry)
+
+    def _tidy(self, address: Address, sender: Sender) -> None:
+        if sender.entries:
+            sender.settle()
+        else:
+            del self.senders[address]
+
+    def _remember(self, entry: Entry) -> None:
+        self._by_hash[entry.transaction.hash] = entry
+        self.size_bytes += entry.transaction.size
+        self.free_count += entry.is_free
+
+    def _forget(self, entry: Entry) -> None:
+        del self._by_hash[entry.transaction.hash]
+        self.size_bytes -= entry.transaction.size
+        self.free_count -= entry.is_free
+
+
+def _hex(transaction: Transaction) -> str:
+    return "0x" + transaction.hash.hex()

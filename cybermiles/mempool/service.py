@@ -1,0 +1,170 @@
+"""The pool as the node uses it: submissions are recovered in threads by the batch, blocks update it, events leave it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
+
+from cybermiles.errors import AlreadyKnown, InvalidSignature, InvalidTransaction
+from cybermiles.mempool.admission import check_account
+from cybermiles.mempool.ordering import ServedSenders, select
+from cybermiles.mempool.reasons import Reasons, State, TransactionStatus
+from cybermiles.types.account import EMPTY_ACCOUNT
+from cybermiles.types.events import TransactionAdmitted, TransactionDropped
+from cybermiles.types.primitives import Hash32
+from cybermiles.crypto.hashing import keccak256
+from cybermiles.types.transaction import recover_senders
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from cybermiles.execution.outcome import BlockOutcome
+    from cybermiles.mempool.admission import Admission
+    from cybermiles.mempool.pool import Dropped, Pool
+    from cybermiles.runtime.clock import Clock
+    from cybermiles.state.reader import StateReader
+    from cybermiles.types.block import Block
+    from cybermiles.types.events import Event
+    from cybermiles.types.primitives import Address
+    from cybermiles.types.transaction import Transaction
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+CANDIDATE_GAS_FACTOR = 4
+"""Candidates ask for this many times a block's gas, because blocks count gas used and not gas limits."""
+
+
+class Threads(Protocol):
+    """Where signatures are recovered."""
+
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call the function in a thread."""
+        ...
+
+
+class MempoolService:
+    """Owns the pool on the event loop."""
+
+    def __init__(  # noqa: PLR0913  (the composition root wires every port by name)
+        self,
+        *,
+        pool: Pool,
+        admission: Admission,
+        head: Callable[[], StateReader],
+        clock: Clock,
+        threads: Threads,
+        publish: Callable[[Event], None],
+    ) -> None:
+        self._pool = pool
+        self._admission = admission
+        self._head = head
+        self._clock = clock
+        self._threads = threads
+        self._publish = publish
+        self._served = ServedSenders()
+        self._reasons = Reasons(pool.limits.reasons_seconds, pool.limits.max_reasons)
+        self._arrival = asyncio.Event()
+
+    @property
+    def pool(self) -> Pool:
+        """The pool, for reading."""
+        return self._pool
+
+    async def submit(self, raw: bytes) -> Hash32:
+        """Admit one transaction and return its hash. Raises the fitting InvalidTransaction."""
+        result = (await self.submit_batch((raw,)))[0]
+        if isinstance(result, InvalidTransaction):
+            raise result
+        return result
+
+    async def submit_batch(self, raws: Sequence[bytes]) -> list[Hash32 | InvalidTransaction]:
+        """Admit many; each result is the hash or why it was refused, in order."""
+        decoded = [self._decode(raw) for raw in raws]
+        fresh = [d for d in decoded if not isinstance(d, InvalidTransaction) and not d.has_sender]
+        if fresh:
+            await self._threads.run(recover_senders, fresh)
+        state = self._head()
+        now = self._now()
+        return [
+            result if isinstance(result, InvalidTransaction) else self._admit(result, state, now)
+            for result in decoded
+        ]
+
+    def candidates(self) -> Sequence[Transaction]:
+        """Return what a block built now should try, in order."""
+        params = self._pool.params
+        return select(
+            self._pool,
+            self._served,
+            max_gas=CANDIDATE_GAS_FACTOR * params.block_gas_limit,
+            max_bytes=params.max_block_bytes,
+        )
+
+    async def wait_for_transactions(self) -> None:
+        """Return as soon as a transaction can execute."""
+        while not any(s.nonce < s.next_nonce for s in self._pool.senders.values()):
+            self._arrival.clear()
+            await self._arrival.wait()
+
+    def block_committed(self, block: Block, outcome: BlockOutcome) -> None:
+        """Forget what the block included and what it made impossible."""
+        now = self._now()
+        accounts = {
+            address: (0, 0) if account is None else (account.nonce, account.balance)
+            for address, account in outcome.root_update.accounts.items()
+        }
+        for transaction, result in zip(block.transactions, outcome.transactions, strict=True):
+            if result.lane == 0:
+                self._served.record(transaction.sender, block.height)
+        self._drop(self._pool.committed(block.transactions, accounts), now)
+        self._drop(self._pool.expire(now), now)
+        self._reasons.expire(now)
+
+    def status(self, tx_hash: Hash32) -> TransactionStatus | None:
+        """Return where a transaction is in the pool, or why it is not there."""
+        transaction = self._pool.get(tx_hash)
+        if transaction is None:
+            return self._reasons.get(tx_hash)
+        return TransactionStatus(
+            State.PENDING if self._pool.is_pending(transaction) else State.QUEUED
+        )
+
+    def _decode(self, raw: bytes) -> Transaction | InvalidTransaction:
+        try:
+            return self._admission.decode(raw)
+        except InvalidTransaction as error:
+            self._reject(Hash32(keccak256(raw)), error)
+            return error
+
+    def _admit(
+        self, transaction: Transaction, state: StateReader, now: int
+    ) -> Hash32 | InvalidTransaction:
+        try:
+            if not transaction.has_sender:
+                raise InvalidSignature("invalid sender: no key recovers from the signature")
+            sender: Address = transaction.sender
+            account = state.account(sender) or EMPTY_ACCOUNT
+            check_account(account, state, sender)
+            dropped = self._pool.add(transaction, account.nonce, account.balance, now)
+        except AlreadyKnown as error:
+            return error
+        except InvalidTransaction as error:
+            self._reject(transaction.hash, error)
+            return error
+        self._drop(dropped, now)
+        self._arrival.set()
+        self._publish(TransactionAdmitted(transaction))
+        return transaction.hash
+
+    def _drop(self, dropped: list[Dropped], now: int) -> None:
+        for drop in dropped:
+            self._reasons.record(drop.hash, TransactionStatus(State.DROPPED, drop.reason), now)
+            self._publish(TransactionDropped(drop.hash, drop.reason))
+
+    def _reject(self, tx_hash: Hash32, error: InvalidTransaction) -> None:
+        status = TransactionStatus(State.REJECTED, str(error))
+        self._reasons.record(tx_hash, status, self._now())
+
+    def _now(self) -> int:
+        return self._clock.now_ms() // 1000

@@ -1,0 +1,1 @@
+"""The only door to the outside world: clock, tasks, threads, events, logs."""

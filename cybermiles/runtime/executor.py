@@ -1,0 +1,48 @@
+"""Blocking work off the event loop: one thread that executes blocks, a few for signatures, one for calls.
+
+Block execution has a thread of its own with a C stack deep enough for 1024 nested call frames. A call that is cancelled keeps
+running in its thread to the end; its result is dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+STACK_BYTES = 64 * 1024 * 1024
+"""C stack of worker threads; virtual, touched only as deep as calls go."""
+
+
+class Worker:
+    """A named pool of threads."""
+
+    def __init__(self, name: str, threads: int = 1) -> None:
+        previous = threading.stack_size(STACK_BYTES)
+        try:
+            self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
+            for future in [self._pool.submit(_start) for _ in range(threads)]:
+                future.result()
+        finally:
+            threading.stack_size(previous)
+
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call the function in the pool and return its result, or raise its exception."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, partial(function, *args, **kwargs))
+
+    def close(self) -> None:
+        """Wait for what runs and end the threads; what has not begun is dropped."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start() -> None:
+    """Threads are created while the stack size is set; this makes the pool create one."""
