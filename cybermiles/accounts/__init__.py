@@ -1,0 +1,1 @@
+"""Local accounts: keystore files and signing with them. The node itself holds no account keys."""

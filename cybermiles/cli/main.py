@@ -1,0 +1,50 @@
+"""The command group `cmt`."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version as installed_version
+
+import click
+
+from cybermiles import __version__
+from cybermiles.cli.account import account
+from cybermiles.cli.completion import completion
+from cybermiles.cli.config import config
+from cybermiles.cli.devnet import devnet
+from cybermiles.cli.genesis import genesis
+from cybermiles.cli.init import init
+from cybermiles.cli.node import node
+from cybermiles.cli.output import EXIT_CODES, answer, json_option
+from cybermiles.cli.tx import tx
+
+
+@click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """CyberMiles: a full node, its keys and its transactions.
+
+    \b
+    Example:
+      cmt devnet            start a local chain with funded accounts
+    """
+
+
+@main.command()
+@json_option
+def version(*, as_json: bool) -> None:
+    """Show versions of the node and of what decides consensus.
+
+    \b
+    Example:
+      cmt version --json
+    """
+    data = {
+        "cybermiles": __version__,
+        "python": platform.python_version(),
+        "py-evm": installed_version("py-evm"),
+    }
+    answer(data, "\n".join(f"{name} {value}" for name, value in data.items()), as_json=as_json)
+
+
+for command in (devnet, init, node, account, genesis, tx, config, completion):
+    main.add_command(command)

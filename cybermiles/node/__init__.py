@@ -1,0 +1,1 @@
+"""The composition root: configuration, data directory, and the one place that knows every concrete class."""

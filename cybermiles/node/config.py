@@ -1,0 +1,263 @@
+"""The node's configuration: where each value came from, and plain values for every package.
+
+    flag  >  CMT_SECTION__KEY in the environment  >  HOME/config.toml  >  network preset  >  default
+
+A key nobody knows is an error that names the nearest one. Strangers' text becomes typed values here, through pydantic, and nowhere
+below.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cybermiles.errors import ConfigError
+from cybermiles.mempool.limits import PoolLimits
+from cybermiles.rpc.config import RpcConfig, RpcLimits
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ENVIRONMENT_PREFIX = "CMT_"
+NETWORKS = ("devnet", "testnet", "mainnet")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=False, frozen=True)
+
+
+class NodeSection(_Section):
+    """[node]"""
+
+    network: str = Field("devnet", pattern="^(devnet|testnet|mainnet)$", description="Named network.")
+    keep_states: int = Field(1024, ge=0, description="State roots kept for historical queries; 0 keeps all.")
+
+
+class ConsensusSection(_Section):
+    """[consensus]"""
+
+    create_empty_blocks: bool = Field(True, description="Make a block every interval, even without transactions.")
+    block_interval_ms: int = Field(0, ge=0, le=600_000, description="Least time between blocks; 0: the chain's.")
+
+
+class StorageSection(_Section):
+    """[storage]"""
+
+    cache_mb: int = Field(64, ge=8, le=65_536, description="LevelDB block cache.")
+
+
+class LogSection(_Section):
+    """[log]"""
+
+    level: str = Field("info", description='Level, or levels by component: "consensus=debug,info".')
+    format: str = Field("auto", pattern="^(auto|console|json)$", description="auto: console on a terminal.")
+
+
+class RpcSection(_Section):
+    """[rpc]; the limits of `rpc.config.RpcLimits` are keys here too."""
+
+    enabled: bool = Field(True, description="Serve JSON-RPC.")
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8545, ge=0, le=65_535, description="HTTP and WebSocket; 0 takes a free one.")
+    vhosts: tuple[str, ...] = Field(RpcConfig().vhosts, description="Accepted Host headers.")
+    cors_origins: tuple[str, ...] = Field((), description='Web origins; the preset "wallets".')
+    namespaces: tuple[str, ...] = Field(RpcConfig().namespaces, description="Method prefixes served.")
+    limits: dict[str, int] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One effective value."""
+
+    key: str
+    value: Any
+    origin: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeConfig:
+    """Everything the composition root needs, validated."""
+
+    home: Path
+    node: NodeSection
+    consensus: ConsensusSection
+    storage: StorageSection
+    log: LogSection
+    rpc: RpcConfig
+    rpc_enabled: bool
+    mempool: PoolLimits
+    settings: tuple[Setting, ...]
+    """Every key with its value and origin, for `cmt config show --origin`."""
+
+
+_SECTIONS: dict[str, type[_Section]] = {
+    "node": NodeSection,
+    "consensus": ConsensusSection,
+    "storage": StorageSection,
+    "log": LogSection,
+    "rpc": RpcSection,
+}
+_RPC_LIMITS = {field.name: field.default for field in fields(RpcLimits)}
+_POOL_LIMITS = {field.name: field.default for field in fields(PoolLimits)}
+_PRESETS: dict[str, dict[str, Any]] = {
+    "devnet": {"rpc.cors_origins": ("wallets", "http://localhost:*")},
+    "testnet": {},
+    "mainnet": {},
+}
+
+
+def default_values() -> dict[str, Any]:
+    """Return every configuration key with its default."""
+    values: dict[str, Any] = {}
+    for section, model in _SECTIONS.items():
+        for name, info in model.model_fields.items():
+            if name != "limits":
+                values[f"{section}.{name}"] = info.get_default(call_default_factory=True)
+    values |= {f"rpc.{name}": default for name, default in _RPC_LIMITS.items()}
+    values |= {f"mempool.{name}": default for name, default in _POOL_LIMITS.items()}
+    return values
+
+
+def load_config(
+    home: Path,
+    flags: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> NodeConfig:
+    """Return the effective configuration. Raises ConfigError naming the wrong key or value and its origin."""
+    defaults = default_values()
+    environment = os.environ if environment is None else environment
+    file_values = _read_toml(home / "config.toml", defaults)
+    env_values = _read_environment(environment, defaults)
+    flag_values = {key: value for key, value in (flags or {}).items() if value is not None}
+    for key in flag_values:
+        _check_key(key, defaults, "flag")
+    network = "devnet"
+    for source in (file_values, env_values, flag_values):
+        network = source.get("node.network", network)
+    preset = _PRESETS.get(str(network), {})
+    values, origins = dict(defaults), dict.fromkeys(defaults, "default")
+    layers = (
+        (preset, f"network preset {network}"),
+        (file_values, str(home / "config.toml")),
+        (env_values, "environment"),
+        (flag_values, "flag"),
+    )
+    for layer, origin in layers:
+        for key, value in layer.items():
+            values[key] = value
+            origins[key] = (
+                f"environment {_variable(key)}" if origin == "environment" else origin
+            )
+    return _build(home, values, origins)
+
+
+def _build(home: Path, values: dict[str, Any], origins: dict[str, str]) -> NodeConfig:
+    sections = {name: _validate(name, model, values, origins) for name, model in _SECTIONS.items()}
+    rpc = sections["rpc"]
+    rpc_limits = _integers("rpc", _RPC_LIMITS, values, origins)
+    pool_limits = _integers("mempool", _POOL_LIMITS, values, origins)
+    node, consensus, storage, log = (sections[n] for n in ("node", "consensus", "storage", "log"))
+    if not (
+        isinstance(node, NodeSection)
+        and isinstance(consensus, ConsensusSection)
+        and isinstance(storage, StorageSection)
+        and isinstance(log, LogSection)
+        and isinstance(rpc, RpcSection)
+    ):
+        raise ConfigError("configuration sections are mixed up")
+    return NodeConfig(
+        home=home,
+        node=node,
+        consensus=consensus,
+        storage=storage,
+        log=log,
+        rpc=RpcConfig(
+            host=rpc.host,
+            port=rpc.port,
+            vhosts=rpc.vhosts,
+            cors_origins=rpc.cors_origins,
+            namespaces=rpc.namespaces,
+            limits=RpcLimits(**rpc_limits),
+        ),
+        rpc_enabled=rpc.enabled,
+        mempool=PoolLimits(**pool_limits),
+        settings=tuple(Setting(key, values[key], origins[key]) for key in sorted(values)),
+    )
+
+
+def _validate(
+    section: str, model: type[_Section], values: dict[str, Any], origins: dict[str, str]
+) -> _Section:
+    names = [name for name in model.model_fields if name != "limits"]
+    try:
+        return model.model_validate({name: values[f"{section}.{name}"] for name in names})
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = f"{section}.{first['loc'][0]}"
+        raise ConfigError(
+            f"{key} = {values[key]!r} ({origins[key]}): {first['msg']}"
+        ) from error
+
+
+def _integers(
+    section: str, known: dict[str, int], values: dict[str, Any], origins: dict[str, str]
+) -> dict[str, int]:
+    result = {}
+    for name in known:
+        key = f"{section}.{name}"
+        try:
+            number = int(values[key])
+        except (TypeError, ValueError):
+            number = -1
+        if number < 0 or isinstance(values[key], bool | float):
+            raise ConfigError(f"{key} = {values[key]!r} ({origins[key]}): must be a non-negative integer")
+        result[name] = number
+    return result
+
+
+def _read_toml(path: Path, known: dict[str, Any]) -> dict[str, Any]:
+    try:
+        document = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from error
+    values: dict[str, Any] = {}
+    for section, table in document.items():
+        if not isinstance(table, dict):
+            raise ConfigError(f"{path}: {section} stands outside a section such as [node]")
+        for name, value in table.items():
+            key = f"{section}.{name}"
+            _check_key(key, known, str(path))
+            values[key] = tuple(value) if isinstance(value, list) else value
+    return values
+
+
+def _read_environment(environment: Mapping[str, str], known: dict[str, Any]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for variable, text in environment.items():
+        if not variable.startswith(ENVIRONMENT_PREFIX) or "__" not in variable:
+            continue
+        key = variable.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", ".", 1)
+        _check_key(key, known, f"environment variable {variable}")
+        is_list = isinstance(known[key], tuple)
+        values[key] = tuple(part.strip() for part in text.split(",") if part.strip()) if is_list else text
+    return values
+
+
+def _variable(key: str) -> str:
+    return ENVIRONMENT_PREFIX + key.replace(".", "__").upper()
+
+
+def _check_key(key: str, known: Mapping[str, Any], origin: str) -> None:
+    if key in known:
+        return
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise ConfigError(f"{origin}: unknown key {key}{hint}")
