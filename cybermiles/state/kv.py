@@ -16,9 +16,7 @@ class KeyValueReader(Protocol):
         """Return the value, or None. Raises StorageError when the disk returns wrong bytes."""
         ...
 
-    def iterate(
-        self, start: bytes, stop: bytes, *, reverse: bool = False
-    ) -> Iterator[tuple[bytes, bytes]]:
+    def iterate(self, start: bytes, stop: bytes, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
         """Yield (key, value) with start <= key < stop in key order, or backwards."""
         ...
 
@@ -41,9 +39,7 @@ class MemoryStore:
     def get(self, key: bytes) -> bytes | None:
         return self._values.get(key)
 
-    def iterate(
-        self, start: bytes, stop: bytes, *, reverse: bool = False
-    ) -> Iterator[tuple[bytes, bytes]]:
+    def iterate(self, start: bytes, stop: bytes, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
         keys = self._keys[bisect_left(self._keys, start) : bisect_left(self._keys, stop)]
         for key in reversed(keys) if reverse else keys:
             yield key, self._values[key]

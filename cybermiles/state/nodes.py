@@ -12,7 +12,6 @@ Paths are strings of hexadecimal digits, one per nibble: `bytes.hex` and `bytes.
 unpack them in C, and they sort like the keys they stand for.
 """
 
-# ruff: noqa: PLR2004  (RLP's prefix bytes are clearest as they are)
 from __future__ import annotations
 
 from struct import Struct

@@ -92,10 +92,7 @@ class ParentStorage(dict[Address, Slots]):
         self._accounts = accounts
 
     def __missing__(self, address: Address) -> Slots:
-        slots: Slots
-        if self._accounts.had_storage(address):
-            slots = ParentSlots(self._reader, address)
-        else:
-            slots = BlankSlots()
+        had_storage = self._accounts.had_storage(address)
+        slots: Slots = ParentSlots(self._reader, address) if had_storage else BlankSlots()
         self[address] = slots
         return slots

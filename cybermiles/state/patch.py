@@ -179,11 +179,7 @@ class TriePatch:
     ) -> bytes | None:
         """Return an extension with the items applied, or None when nothing changed."""
         if not _all_below(path, items, low, high, depth):
-            items = [
-                item
-                for item in items[low:high]
-                if item[1] is not None or item[0].startswith(path, depth)
-            ]
+            items = [item for item in items[low:high] if item[1] is not None or item[0].startswith(path, depth)]
             if not items:
                 return None
             low, high = 0, len(items)
@@ -196,15 +192,11 @@ class TriePatch:
             return None
         return self._extend(path, new)
 
-    def _fork_extension(
-        self, reference: bytes, path: str, items: list[Change], depth: int
-    ) -> bytes | None:
+    def _fork_extension(self, reference: bytes, path: str, items: list[Change], depth: int) -> bytes | None:
         """Put a branch where the first of the items leaves the extension's path."""
         high = len(items)
         full = items[0][0][:depth] + path
-        fork = min(
-            common_length(full, items[0][0], depth), common_length(full, items[-1][0], depth)
-        )
+        fork = min(common_length(full, items[0][0], depth), common_length(full, items[-1][0], depth))
         parts = [NOTHING] * BRANCH_ITEMS
         dirty = []
         index = DIGITS[full[fork]]

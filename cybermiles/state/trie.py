@@ -62,24 +62,18 @@ class TrieUpdate(NamedTuple):
     """Nodes of the old trie that the new one does not use."""
 
 
-def update_trie(
-    nodes: NodeReader, owner: bytes, root: Hash32, items: Mapping[bytes, bytes | None]
-) -> TrieUpdate:
+def update_trie(nodes: NodeReader, owner: bytes, root: Hash32, items: Mapping[bytes, bytes | None]) -> TrieUpdate:
     """Apply changes to one trie; None or b"" deletes a key. Raises StorageError on a missing node.
 
     `new` and `stale` are right for tries with hashed keys, where equal subtries cannot occur twice.
     """
     patch = TriePatch(nodes, owner)
-    changes: list[Change] = [
-        (key.hex(), encode_bytes(value) if value else None) for key, value in items.items()
-    ]
+    changes: list[Change] = [(key.hex(), encode_bytes(value) if value else None) for key, value in items.items()]
     new_root = patch.apply(root, changes) if changes else root
     return TrieUpdate(new_root, patch.new, patch.stale)
 
 
-def update_root(
-    nodes: NodeReader, reader: StateReader, parent_root: Hash32, changes: StateChanges
-) -> RootUpdate:
+def update_root(nodes: NodeReader, reader: StateReader, parent_root: Hash32, changes: StateChanges) -> RootUpdate:
     """Return the state root after `changes` to the state at `parent_root`, and what to store.
 
     `reader` answers accounts at `parent_root`. Raises StorageError when a node is missing.
@@ -101,9 +95,7 @@ def update_root(
             stale.extend((address, key) for key in update.stale)
         account = None if fields is None else Account(fields[0], fields[1], root, fields[2])
         accounts[address] = account
-        leaves.append(
-            (keccak256(address).hex(), None if account is None else _account_item(account))
-        )
+        leaves.append((keccak256(address).hex(), None if account is None else _account_item(account)))
     patch = TriePatch(nodes, ACCOUNT_TRIE)
     state_root = patch.apply(parent_root, leaves) if leaves else parent_root
     new.update(((ACCOUNT_TRIE, key), node) for key, node in patch.new.items())
@@ -123,9 +115,7 @@ def find(nodes: NodeReader, owner: bytes, root: Hash32, key: bytes) -> bytes | N
     return _descend(nodes, owner, root, key, [])
 
 
-def prove(
-    nodes: NodeReader, root: Hash32, key: bytes, *, owner: bytes = ACCOUNT_TRIE
-) -> tuple[bytes, ...]:
+def prove(nodes: NodeReader, root: Hash32, key: bytes, *, owner: bytes = ACCOUNT_TRIE) -> tuple[bytes, ...]:
     """Return the nodes from the root towards a (hashed) key, as `eth_getProof` lists them.
 
     They prove the value at the key, or that there is none. An empty trie's proof is empty.
@@ -140,9 +130,7 @@ def prove_account(nodes: NodeReader, root: Hash32, address: Address) -> tuple[by
     return prove(nodes, root, keccak256(address))
 
 
-def prove_storage(
-    nodes: NodeReader, address: Address, storage_root: Hash32, slot: int
-) -> tuple[bytes, ...]:
+def prove_storage(nodes: NodeReader, address: Address, storage_root: Hash32, slot: int) -> tuple[bytes, ...]:
     """Return the proof of one word, or of its absence, under an account's storage root."""
     return prove(nodes, storage_root, slot_key(slot), owner=address)
 
@@ -211,8 +199,7 @@ def _update_storage(
     """Update one storage trie; with `blank` it starts from nothing and all old nodes are stale."""
     patch = TriePatch(nodes, address)
     changes: list[Change] = [
-        (slot_key(slot).hex(), encode_bytes(encode_int(word)) if word else None)
-        for slot, word in slots.items()
+        (slot_key(slot).hex(), encode_bytes(encode_int(word)) if word else None) for slot, word in slots.items()
     ]
     if not blank:
         return TrieUpdate(patch.apply(root, changes), patch.new, patch.stale)
@@ -246,9 +233,7 @@ def _index_paths(count: int) -> list[tuple[str, int]]:
     return paths
 
 
-def _descend(
-    nodes: NodeReader, owner: bytes, root: Hash32, key: bytes, visited: list[bytes]
-) -> bytes | None:
+def _descend(nodes: NodeReader, owner: bytes, root: Hash32, key: bytes, visited: list[bytes]) -> bytes | None:
     """Walk towards a key, noting each stored node; return the value there, or None."""
     if root == EMPTY_TRIE_ROOT:
         return None

@@ -139,9 +139,7 @@ class WorldState:
         """Debit `amount` wei. Raises InvariantViolation when the balance does not cover it."""
         nonce, balance, code_hash = self._accounts[address]
         if not 0 <= amount <= balance:
-            raise InvariantViolation(
-                f"debit of {amount} wei from {address.hex()}, which has {balance}"
-            )
+            raise InvariantViolation(f"debit of {amount} wei from {address.hex()}, which has {balance}")
         self._write(address, (nonce, balance - amount, code_hash))
 
     def burn(self, address: Address, amount: int) -> None:
@@ -345,9 +343,7 @@ class WorldState:
                 changes.storage[address] = changed
         return changes
 
-    def _add_account_change(
-        self, changes: StateChanges, address: Address, fields: AccountFields
-    ) -> None:
+    def _add_account_change(self, changes: StateChanges, address: Address, fields: AccountFields) -> None:
         parent = self._accounts.parents[address]
         if fields is ABSENT:
             if parent is not None:

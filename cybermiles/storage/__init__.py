@@ -1,0 +1,1 @@
+"""What the node keeps on disk: one ordered key-value store, one write batch per block."""

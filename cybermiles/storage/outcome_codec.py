@@ -1,0 +1,113 @@
+"""Bytes of the outcomes of a block's transactions (key `r` of the schema).
+
+    count u32 ‖ end of each record u32… ‖ records
+
+so that one outcome is found without decoding the others. A record is
+
+    type u8 ‖ succeeded u8 ‖ lane u8 ‖ cumulative gas u64 ‖ gas used u64 ‖ compute units u64
+    ‖ index in the block of its first log u32
+    ‖ rlp [effective gas price, contract address, failure, output, logs]
+
+The bloom is not stored: it follows from the logs.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import TYPE_CHECKING, NamedTuple
+
+from cybermiles.chain.fees import Lane
+from cybermiles.errors import StorageError
+from cybermiles.execution.outcome import TransactionOutcome
+from cybermiles.types import rlp
+from cybermiles.types.primitives import Address, Wei
+from cybermiles.types.receipt import Receipt, decode_logs, encode_logs, logs_bloom
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_FIXED = Struct(">BBBQQQI")
+_U32 = 4
+
+
+class StoredOutcome(NamedTuple):
+    """An outcome as it is read back."""
+
+    outcome: TransactionOutcome
+    first_log_index: int
+    """Number of logs of earlier transactions of the block; Ethereum counts logs per block."""
+
+
+def encode_outcomes(outcomes: Sequence[TransactionOutcome]) -> bytes:
+    """Return the table of all outcomes of a block."""
+    records = []
+    ends = []
+    end = 0
+    first_log_index = 0
+    for outcome in outcomes:
+        record = _encode(outcome, first_log_index)
+        records.append(record)
+        end += len(record)
+        ends.append(end)
+        first_log_index += len(outcome.receipt.logs)
+    count = len(records)
+    return b"".join((Struct(f">I{count}I").pack(count, *ends), *records))
+
+
+def count_outcomes(table: bytes) -> int:
+    """Return how many outcomes the table has."""
+    return int.from_bytes(table[:_U32])
+
+
+def decode_outcome(table: bytes, index: int) -> StoredOutcome:
+    """Return one outcome. Raises StorageError where there is none, DecodingError on junk."""
+    count = count_outcomes(table)
+    if not 0 <= index < count:
+        raise StorageError(f"no transaction {index} in a block of {count}")
+    records = _U32 * (count + 1)
+    start = int.from_bytes(table[_U32 * index : _U32 * (index + 1)]) if index else 0
+    end = int.from_bytes(table[_U32 * (index + 1) : _U32 * (index + 2)])
+    return _decode(table[records + start : records + end])
+
+
+def _encode(outcome: TransactionOutcome, first_log_index: int) -> bytes:
+    receipt = outcome.receipt
+    fixed = _FIXED.pack(
+        receipt.transaction_type,
+        receipt.succeeded,
+        outcome.lane,
+        receipt.cumulative_gas_used,
+        outcome.gas_used,
+        outcome.compute_units,
+        first_log_index,
+    )
+    return fixed + rlp.encode_list(
+        (
+            rlp.encode_int(outcome.effective_gas_price),
+            rlp.encode_bytes(outcome.contract_address or b""),
+            rlp.encode_bytes((outcome.failure or "").encode()),
+            rlp.encode_bytes(outcome.output),
+            encode_logs(receipt.logs),
+        )
+    )
+
+
+def _decode(record: bytes) -> StoredOutcome:
+    if len(record) <= _FIXED.size:
+        raise StorageError(f"a transaction's outcome has {len(record)} bytes")
+    type_, succeeded, lane, cumulative_gas, gas_used, compute_units, first_log_index = _FIXED.unpack_from(record)
+    price, contract, failure, output, log_items = rlp.as_list(rlp.decode(record[_FIXED.size :]), length=5)
+    logs = decode_logs(log_items)
+    return StoredOutcome(
+        TransactionOutcome(
+            receipt=Receipt(type_, bool(succeeded), cumulative_gas, logs, logs_bloom(logs)),
+            gas_used=gas_used,
+            effective_gas_price=Wei(rlp.as_int(price)),
+            lane=Lane(lane),
+            compute_units=compute_units,
+            contract_address=Address(rlp.as_bytes(contract)) or None,
+            failure=rlp.as_bytes(failure).decode() or None,
+            output=rlp.as_bytes(output),
+        ),
+        first_log_index,
+    )
