@@ -36,21 +36,14 @@ class Admission:
         transaction = decode_transaction(raw)
         if transaction.size > params.max_block_bytes:
             raise OversizedTransaction(f"oversized data: the block limit is {params.max_block_bytes}")
-        check_chain_id(
-            transaction, self._rules.chain_id, allow_unprotected=self._allow_unprotected
-        )
+        check_chain_id(transaction, self._rules.chain_id, allow_unprotected=self._allow_unprotected)
         check_static(transaction, self._rules, params.block_gas_limit)
-        if (
-            transaction.gas_limit > params.free_gas_limit
-            and transaction.effective_gas_price(0) < params.min_gas_price
-        ):
+        if transaction.gas_limit > params.free_gas_limit and transaction.effective_gas_price(0) < params.min_gas_price:
             raise Underpriced(price_needed(transaction.gas_limit, params))
         return transaction
 
 
 def check_account(account: Account, state: StateReader, sender: bytes) -> None:
     """Raise SenderHasCode for a contract that is not a delegated account (EIP-3607, EIP-7702)."""
-    if account.code_hash != EMPTY_CODE_HASH and not state.code(account.code_hash).startswith(
-        DELEGATION_PREFIX
-    ):
+    if account.code_hash != EMPTY_CODE_HASH and not state.code(account.code_hash).startswith(DELEGATION_PREFIX):
         raise SenderHasCode(f"sender not an eoa: address 0x{sender.hex()}")

@@ -121,9 +121,7 @@ class Pool:
         sender = self.senders.get(address)
         return None if sender is None else sender.next_nonce
 
-    def add(
-        self, transaction: Transaction, nonce: int, balance: int, now: int
-    ) -> list[Dropped]:
+    def add(self, transaction: Transaction, nonce: int, balance: int, now: int) -> list[Dropped]:
         """Take a checked transaction of an account with this nonce and balance.
 
         Returns what it pushed out. Raises AlreadyKnown, NonceTooLow, NonceTooHigh, InsufficientFunds,
@@ -156,9 +154,7 @@ class Pool:
         sender.settle()
         return dropped
 
-    def committed(
-        self, included: Iterable[Transaction], accounts: dict[Address, tuple[int, int]]
-    ) -> list[Dropped]:
+    def committed(self, included: Iterable[Transaction], accounts: dict[Address, tuple[int, int]]) -> list[Dropped]:
         """Apply a block: drop what it included and what its senders' new (nonce, balance) rule out."""
         hashes = {transaction.hash: None for transaction in included}
         dropped: list[Dropped] = []
@@ -223,9 +219,7 @@ class Pool:
                 "behind a nonce gap (mempool.max_queued_per_sender)"
             )
         if transaction.nonce > sender.next_nonce + self.limits.max_pending_per_sender:
-            raise NonceTooHigh(
-                f"nonce too high: next nonce {sender.next_nonce}, tx nonce {transaction.nonce}"
-            )
+            raise NonceTooHigh(f"nonce too high: next nonce {sender.next_nonce}, tx nonce {transaction.nonce}")
 
     def _check_replacement(self, old: Entry, transaction: Transaction, *, is_free: bool) -> None:
         if old.is_free and is_free:
@@ -245,9 +239,7 @@ class Pool:
                 f"replacement transaction underpriced: both fees must rise by {self.limits.price_bump_percent} %"
             )
 
-    def _make_room(
-        self, transaction: Transaction, old: Entry | None, *, is_free: bool
-    ) -> list[Dropped]:
+    def _make_room(self, transaction: Transaction, old: Entry | None, *, is_free: bool) -> list[Dropped]:
         limits = self.limits
         count = len(self._by_hash) - (old is not None)
         size = self.size_bytes - (0 if old is None else old.transaction.size) + transaction.size

@@ -87,8 +87,7 @@ class MempoolService:
         state = self._head()
         now = self._now()
         return [
-            result if isinstance(result, InvalidTransaction) else self._admit(result, state, now)
-            for result in decoded
+            result if isinstance(result, InvalidTransaction) else self._admit(result, state, now) for result in decoded
         ]
 
     def candidates(self) -> Sequence[Transaction]:
@@ -126,9 +125,7 @@ class MempoolService:
         transaction = self._pool.get(tx_hash)
         if transaction is None:
             return self._reasons.get(tx_hash)
-        return TransactionStatus(
-            State.PENDING if self._pool.is_pending(transaction) else State.QUEUED
-        )
+        return TransactionStatus(State.PENDING if self._pool.is_pending(transaction) else State.QUEUED)
 
     def _decode(self, raw: bytes) -> Transaction | InvalidTransaction:
         try:
@@ -137,9 +134,7 @@ class MempoolService:
             self._reject(Hash32(keccak256(raw)), error)
             return error
 
-    def _admit(
-        self, transaction: Transaction, state: StateReader, now: int
-    ) -> Hash32 | InvalidTransaction:
+    def _admit(self, transaction: Transaction, state: StateReader, now: int) -> Hash32 | InvalidTransaction:
         try:
             if not transaction.has_sender:
                 raise InvalidSignature("invalid sender: no key recovers from the signature")

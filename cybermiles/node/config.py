@@ -151,9 +151,7 @@ def load_config(
     for layer, origin in layers:
         for key, value in layer.items():
             values[key] = value
-            origins[key] = (
-                f"environment {_variable(key)}" if origin == "environment" else origin
-            )
+            origins[key] = f"environment {_variable(key)}" if origin == "environment" else origin
     return _build(home, values, origins)
 
 
@@ -191,23 +189,17 @@ def _build(home: Path, values: dict[str, Any], origins: dict[str, str]) -> NodeC
     )
 
 
-def _validate(
-    section: str, model: type[_Section], values: dict[str, Any], origins: dict[str, str]
-) -> _Section:
+def _validate(section: str, model: type[_Section], values: dict[str, Any], origins: dict[str, str]) -> _Section:
     names = [name for name in model.model_fields if name != "limits"]
     try:
         return model.model_validate({name: values[f"{section}.{name}"] for name in names})
     except ValidationError as error:
         first = error.errors()[0]
         key = f"{section}.{first['loc'][0]}"
-        raise ConfigError(
-            f"{key} = {values[key]!r} ({origins[key]}): {first['msg']}"
-        ) from error
+        raise ConfigError(f"{key} = {values[key]!r} ({origins[key]}): {first['msg']}") from error
 
 
-def _integers(
-    section: str, known: dict[str, int], values: dict[str, Any], origins: dict[str, str]
-) -> dict[str, int]:
+def _integers(section: str, known: dict[str, int], values: dict[str, Any], origins: dict[str, str]) -> dict[str, int]:
     result = {}
     for name in known:
         key = f"{section}.{name}"

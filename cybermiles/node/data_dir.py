@@ -1,12 +1,12 @@
 """What a node keeps on disk, and that only one node uses it.
 
-    HOME/config.toml                 settings, optional
-    HOME/genesis.json                the chain's document
-    HOME/keys/validator.json         consensus key, 0600
-    HOME/keys/validator_state.json   last signed message, 0600; never delete it while the key is in use
-    HOME/keystore/                   accounts, Web3 Secret Storage
-    HOME/data/chain/                 blocks, state, indexes (LevelDB)
-    HOME/data/wal/                   proposals of the current height
+HOME/config.toml                 settings, optional
+HOME/genesis.json                the chain's document
+HOME/keys/validator.json         consensus key, 0600
+HOME/keys/validator_state.json   last signed message, 0600; never delete it while the key is in use
+HOME/keystore/                   accounts, Web3 Secret Storage
+HOME/data/chain/                 blocks, state, indexes (LevelDB)
+HOME/data/wal/                   proposals of the current height
 """
 
 from __future__ import annotations

@@ -1,0 +1,82 @@
+"""Starts the services of a node in order, waits, and stops them in reverse.
+
+SIGTERM and SIGINT stop the node: RPC first, then the engine between two steps of a height. Nothing needs a clean stop to be
+safe: a block is one synced batch, and the height in progress is in the write-ahead log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+from typing import TYPE_CHECKING
+
+from cybermiles.node.data_dir import DataDir
+from cybermiles.node.wiring import Workers, build, open_workers
+from cybermiles.runtime.logging import configure, get_logger
+from cybermiles.runtime.tasks import Supervisor
+from cybermiles.vm.pyevm.startup import prepare_runtime, probe_execution
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cybermiles.node.config import NodeConfig
+
+log = get_logger("node")
+
+
+def run_node(config: NodeConfig, *, banner: Callable[[str], None] | None = None) -> None:
+    """Run a node until it is told to stop. Raises CybermilesError where it cannot start or must stop.
+
+    `banner` is called with the RPC address once everything serves.
+    """
+    configure(config.log.level, config.log.format)
+    prepare_runtime()
+    directory = DataDir(config.home)
+    lock = directory.lock()
+    workers = open_workers()
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_run(config, directory, workers, banner))
+    finally:
+        workers.close()
+        lock.close()
+
+
+async def _run(
+    config: NodeConfig,
+    directory: DataDir,
+    workers: Workers,
+    banner: Callable[[str], None] | None,
+) -> None:
+    await workers.blocks.run(probe_execution)
+    components = build(config, directory, directory.load_genesis(), workers)
+    supervisor = Supervisor()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, supervisor.stop)
+    try:
+        if components.rpc is not None:
+            await components.rpc.start()
+            log.info("rpc_listening", url=components.rpc.url)
+            if banner is not None:
+                banner(components.rpc.url)
+        gc.collect()
+        gc.freeze()
+        supervisor.start("engine", components.engine.run())
+        await supervisor.wait()
+    finally:
+        log.info("stopping")
+        if components.rpc is not None:
+            await components.rpc.stop()
+        workers.close()
+        components.close()
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop  # noqa: PLC0415  (an optional extra)
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
