@@ -214,9 +214,7 @@ def _validator(field: Field) -> GenesisValidator:
 
 def _allocation(field: Field) -> Allocation:
     fields = field.object(("label", "address", "amount_cmt"))
-    return Allocation(
-        fields["label"].text(maximum=64), fields["address"].address(), Wei(fields["amount_cmt"].cmt())
-    )
+    return Allocation(fields["label"].text(maximum=64), fields["address"].address(), Wei(fields["amount_cmt"].cmt()))
 
 
 def _grant(field: Field) -> VestingGrant:
@@ -249,6 +247,4 @@ def _check_validators(document: GenesisDocument) -> None:
     keys = [entry.validator.consensus_key for entry in document.validators]
     for index, key in enumerate(keys):
         if key in keys[:index]:
-            raise ConfigError(
-                f"genesis.validators[{index}].consensus_key: another validator has this key"
-            )
+            raise ConfigError(f"genesis.validators[{index}].consensus_key: another validator has this key")

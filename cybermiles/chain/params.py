@@ -78,9 +78,7 @@ class ChainParams:
     def hash(self) -> Hash32:
         """keccak256 of the RLP of (name, decimal string) pairs in order of names."""
         values = self.to_strings()
-        return Hash32(
-            keccak256(rlp.encode([[name.encode(), values[name].encode()] for name in sorted(values)]))
-        )
+        return Hash32(keccak256(rlp.encode([[name.encode(), values[name].encode()] for name in sorted(values)])))
 
     def to_strings(self) -> dict[str, str]:
         """Return every parameter as it stands in documents."""
@@ -102,9 +100,7 @@ PARAM_SPECS: dict[str, ParamSpec] = {
     "block_interval_ms": ParamSpec(unit="ms", minimum=1_000, maximum=600_000),
     "inflation_rate": ParamSpec(unit="per year", minimum=Fraction(0), maximum=Fraction(1, 5)),
     "inflation_rate_after": ParamSpec(unit="per year", minimum=Fraction(0), maximum=Fraction(1, 5)),
-    "max_supply": ParamSpec(
-        unit="wei", minimum=WEI_PER_CMT, maximum=10_000_000_000 * WEI_PER_CMT
-    ),
+    "max_supply": ParamSpec(unit="wei", minimum=WEI_PER_CMT, maximum=10_000_000_000 * WEI_PER_CMT),
 }
 """Bounds of each parameter. A proposal outside them is refused when it is made."""
 

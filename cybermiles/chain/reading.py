@@ -169,9 +169,7 @@ def format_time(seconds: int) -> str:
     while _days_before_month(year, month) > day:
         month -= 1
     day -= _days_before_month(year, month)
-    return (
-        f"{year:04}-{month:02}-{day + 1:02}T{rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}Z"
-    )
+    return f"{year:04}-{month:02}-{day + 1:02}T{rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}Z"
 
 
 def _days_before_month(year: int, month: int) -> int:

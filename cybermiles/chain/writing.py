@@ -25,9 +25,7 @@ def format_genesis(document: GenesisDocument) -> str:
                 "genesis_time": format_time(document.timestamp),
                 "allow_unprotected": document.allow_unprotected,
                 "supply_cmt": decimal(document.supply, WEI_PER_CMT),
-                "parameters": {
-                    name: f"{values[name]} {spec.unit}" for name, spec in PARAM_SPECS.items()
-                },
+                "parameters": {name: f"{values[name]} {spec.unit}" for name, spec in PARAM_SPECS.items()},
                 "validators": [
                     {
                         "name": entry.name,

@@ -60,9 +60,7 @@ def list_(*, home: Path | None, as_json: bool) -> None:
 @password_option
 @json_option
 @reports_errors
-def import_(
-    *, key_file: Path, home: Path | None, password_file: Path | None, as_json: bool
-) -> None:
+def import_(*, key_file: Path, home: Path | None, password_file: Path | None, as_json: bool) -> None:
     """Store the private key in KEY_FILE (64 hex digits, 0x allowed).
 
     \b
@@ -89,9 +87,7 @@ def export(*, address: str, home: Path | None, password_file: Path | None, as_js
     """
     parsed = Field(address, "ADDRESS").address()
     key = _keystore(home).unlock(parsed, read_password(password_file, confirm=False))
-    answer(
-        {"address": checksum(parsed), "private_key": "0x" + key.hex()}, "0x" + key.hex(), as_json=as_json
-    )
+    answer({"address": checksum(parsed), "private_key": "0x" + key.hex()}, "0x" + key.hex(), as_json=as_json)
 
 
 def _keystore(home: Path | None) -> Keystore:

@@ -40,7 +40,9 @@ TEST_KEYS = (
 @click.option("--port", type=int, help="Port of JSON-RPC.  [default: 8545]")
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--empty-blocks/--no-empty-blocks", default=None, help="Make blocks without transactions.")
-@click.option("--accounts", "shown", type=click.IntRange(0, 10), default=10, show_default=True, help="Accounts to print.")
+@click.option(
+    "--accounts", "shown", type=click.IntRange(0, 10), default=10, show_default=True, help="Accounts to print."
+)
 @click.option("--log-level", help='Such as "info" or "warning".')
 @click.option("--log-format", type=click.Choice(["auto", "console", "json"]))
 @reports_errors

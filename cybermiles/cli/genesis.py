@@ -17,9 +17,7 @@ from cybermiles.execution.genesis import genesis_block
 from cybermiles.types.primitives import WEI_PER_CMT, ChainId
 from cybermiles.types.validator import Validator
 
-document_argument = click.argument(
-    "file", type=click.Path(exists=True, dir_okay=False, path_type=Path)
-)
+document_argument = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 
 
 @click.group()
@@ -32,7 +30,13 @@ def genesis() -> None:
 @click.option("--network", type=click.Choice(tuple(NETWORKS)), default="devnet", show_default=True, help="Template.")
 @click.option("--chain-id", type=click.IntRange(1, 2**53 - 1), help="Chain id, if not the template's.")
 @click.option("--name", help="Name, if not the template's.")
-@click.option("--validator", "validators", multiple=True, metavar="KEY:OPERATOR[:POWER]", help="Founding validator: ed25519 key, account, power.")
+@click.option(
+    "--validator",
+    "validators",
+    multiple=True,
+    metavar="KEY:OPERATOR[:POWER]",
+    help="Founding validator: ed25519 key, account, power.",
+)
 @json_option
 @reports_errors
 def new(
@@ -85,7 +89,12 @@ def check(*, file: Path, as_json: bool) -> None:
     sums = {a.label: decimal(a.amount, WEI_PER_CMT) for a in document.allocations}
     sums |= {f"{g.label} (vesting)": decimal(g.amount, WEI_PER_CMT) for g in document.vesting}
     supply = decimal(document.supply, WEI_PER_CMT)
-    data = {"chain_id": document.chain_id, "supply_cmt": supply, "allocations": sums, "validators": len(document.validators)}
+    data = {
+        "chain_id": document.chain_id,
+        "supply_cmt": supply,
+        "allocations": sums,
+        "validators": len(document.validators),
+    }
     lines = [f"{amount:>16} CMT  {label}" for label, amount in sums.items()]
     text = "\n".join([*lines, f"{supply:>16} CMT  supply", f"{len(document.validators)} founding validators", "OK"])
     answer(data, text, as_json=as_json)

@@ -29,9 +29,7 @@ class Application(Protocol):
         """Return what is durably committed."""
         ...
 
-    async def prepare_proposal(
-        self, request: PrepareRequest, candidates: Sequence[Transaction]
-    ) -> Proposal:
+    async def prepare_proposal(self, request: PrepareRequest, candidates: Sequence[Transaction]) -> Proposal:
         """Build and execute a block from the candidates, in their order."""
         ...
 

@@ -191,9 +191,7 @@ def _lock(state_path: Path) -> IO[str]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         lock.close()
-        raise ConfigError(
-            f"another process signs with {state_path}; one key may run in one place only"
-        ) from error
+        raise ConfigError(f"another process signs with {state_path}; one key may run in one place only") from error
     return lock
 
 

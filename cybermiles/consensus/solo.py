@@ -117,9 +117,7 @@ class SoloEngine:
             proposer=self._signer.address,
             last_commit=info.last_commit,
         )
-        return await self._application.prepare_proposal(
-            request, self._transactions.candidates()
-        )
+        return await self._application.prepare_proposal(request, self._transactions.candidates())
 
     async def _recover(self, wal: WriteAheadLog, height: int) -> Proposal | None:
         """Return the proposal an earlier run logged for this height, checked again."""
@@ -137,9 +135,7 @@ class SoloEngine:
     def _sign(self, height: int, proposal: Proposal) -> Commit:
         chain = (self._chain_id, self._genesis_hash)
         block_hash = proposal.block_hash
-        self._signer.sign(
-            height, ROUND, Step.PROPOSE, proposal_sign_bytes(*chain, height, ROUND, -1, block_hash)
-        )
+        self._signer.sign(height, ROUND, Step.PROPOSE, proposal_sign_bytes(*chain, height, ROUND, -1, block_hash))
         self._signer.sign(
             height,
             ROUND,

@@ -143,9 +143,7 @@ class BlockExecution:
     def seal(self) -> BlockOutcome:
         """Pay the mint, compute every root and return the finished block's outcome."""
         parent, environment = self._parent, self._environment
-        minted = minted_between(
-            self._chain.issuance, parent.header.timestamp, environment.timestamp
-        )
+        minted = minted_between(self._chain.issuance, parent.header.timestamp, environment.timestamp)
         self._world.add_balance(STAKING, minted)
         changes = self._world.changes()
         update = update_root(parent.nodes, parent.state, parent.header.state_root, changes)
@@ -179,9 +177,7 @@ class BlockExecution:
         """EIP-2935: the history contract learns the parent's hash before the first transaction."""
         world, parent = self._world, self._parent.header
         world.begin_transaction()
-        world.set_storage(
-            HISTORY_CONTRACT, parent.height % HISTORY_SERVE_WINDOW, int.from_bytes(parent.hash)
-        )
+        world.set_storage(HISTORY_CONTRACT, parent.height % HISTORY_SERVE_WINDOW, int.from_bytes(parent.hash))
         world.end_transaction()
 
 
@@ -194,9 +190,7 @@ def ancestor_hashes(state: StateReader | WorldState, height: int) -> Callable[[i
     def lookup(ancestor: int) -> Hash32 | None:
         if not max(0, height - BLOCKHASH_WINDOW) <= ancestor < height:
             return None
-        return Hash32(
-            state.storage(HISTORY_CONTRACT, ancestor % HISTORY_SERVE_WINDOW).to_bytes(32)
-        )
+        return Hash32(state.storage(HISTORY_CONTRACT, ancestor % HISTORY_SERVE_WINDOW).to_bytes(32))
 
     return lookup
 

@@ -48,9 +48,7 @@ def build_block(
     a gap.
     """
     consensus = consensus_data(parent, request)
-    execution = BlockExecution(
-        chain, parent, environment_of(parent, consensus, request.timestamp)
-    )
+    execution = BlockExecution(chain, parent, environment_of(parent, consensus, request.timestamp))
     passed_over: set[Address] = set()
     misfits = 0
     for candidate in candidates:

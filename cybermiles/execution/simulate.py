@@ -59,9 +59,7 @@ class CallFailed(CybermilesError):
 
     def __init__(self, result: ExecutionResult, gas: int) -> None:
         phrase = result.failure.value if result.failure is not None else ""
-        super().__init__(
-            phrase if result.failure is Failure.REVERT else f"gas required exceeds allowance ({gas})"
-        )
+        super().__init__(phrase if result.failure is Failure.REVERT else f"gas required exceeds allowance ({gas})")
         self.result = result
 
 
@@ -77,9 +75,7 @@ class Simulation:
     overrides: dict[Address, AccountOverride] = field(default_factory=dict)
     block: BlockOverride = field(default_factory=BlockOverride)
 
-    def call(
-        self, message: CallMessage, *, compute_units: int, collect_access: bool = False
-    ) -> ExecutionResult:
+    def call(self, message: CallMessage, *, compute_units: int, collect_access: bool = False) -> ExecutionResult:
         """Run one call. Raises InvalidTransaction where a transaction like it could not start."""
         return self.chain.backend.call(
             self._world(),
@@ -134,9 +130,7 @@ class Simulation:
         return access, result
 
     def _try(self, message: CallMessage, gas: int) -> ExecutionResult:
-        return self.call(
-            replace(message, gas=gas), compute_units=self.params.compute_units_per_transaction
-        )
+        return self.call(replace(message, gas=gas), compute_units=self.params.compute_units_per_transaction)
 
     def _succeeds_with(self, message: CallMessage, gas: int) -> bool:
         try:

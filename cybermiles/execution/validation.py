@@ -45,9 +45,7 @@ def environment_of(parent: Parent, consensus: ConsensusData, timestamp: int) -> 
     )
 
 
-def validate_consensus(
-    chain: Chain, parent: Parent, last_validators: ValidatorSet, consensus: ConsensusData
-) -> None:
+def validate_consensus(chain: Chain, parent: Parent, last_validators: ValidatorSet, consensus: ConsensusData) -> None:
     """Check the consensus fields against the parent. Raises InvalidBlock with got and expected."""
     _expect("validators hash", consensus.validators_hash, parent.validators.hash)
     _expect("next validators hash", consensus.next_validators_hash, parent.next_validators.hash)
@@ -77,9 +75,7 @@ def apply_block(chain: Chain, parent: Parent, block: Block) -> BlockOutcome:
     """
     header = block.header
     _check_header(parent, block)
-    execution = BlockExecution(
-        chain, parent, environment_of(parent, block.consensus, header.timestamp)
-    )
+    execution = BlockExecution(chain, parent, environment_of(parent, block.consensus, header.timestamp))
     for index, transaction in enumerate(block.transactions):
         try:
             execution.apply(transaction)
@@ -101,13 +97,9 @@ def _check_header(parent: Parent, block: Block) -> None:
         raise InvalidBlock("height", got=header.height, expected=parent.header.height + 1)
     _expect("parent hash", header.parent_hash, parent.header.hash)
     if header.timestamp <= parent.header.timestamp:
-        raise InvalidBlock(
-            f"timestamp {header.timestamp} is not after the parent's {parent.header.timestamp}"
-        )
+        raise InvalidBlock(f"timestamp {header.timestamp} is not after the parent's {parent.header.timestamp}")
     if header.gas_limit != parent.params.block_gas_limit:
-        raise InvalidBlock(
-            "gas limit", got=header.gas_limit, expected=parent.params.block_gas_limit
-        )
+        raise InvalidBlock("gas limit", got=header.gas_limit, expected=parent.params.block_gas_limit)
     _expect("extra data", header.extra_data, block.consensus.commitment)
 
 

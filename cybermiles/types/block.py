@@ -114,9 +114,7 @@ def decode_block(raw: bytes, *, max_bytes: int) -> Block:
 
 
 def _decode_consensus(item: Item) -> ConsensusData:
-    proposer, validators, next_validators, commit, evidence, parameters, version = rlp.as_list(
-        item, length=7
-    )
+    proposer, validators, next_validators, commit, evidence, parameters, version = rlp.as_list(item, length=7)
     proofs = tuple(rlp.as_bytes(proof) for proof in rlp.as_list(evidence))
     if sum(map(len, proofs)) > MAX_EVIDENCE_BYTES:
         raise DecodingError(f"block: more than {MAX_EVIDENCE_BYTES} bytes of evidence")

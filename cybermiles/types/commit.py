@@ -65,15 +65,11 @@ def decode_commit(item: Item) -> Commit:
     )
 
 
-def verify_commit(
-    commit: Commit, validators: ValidatorSet, chain_id: int, genesis_hash: bytes
-) -> None:
+def verify_commit(commit: Commit, validators: ValidatorSet, chain_id: int, genesis_hash: bytes) -> None:
     """Check every signature and the quorum. Raises ProtocolViolation with what is wrong."""
     members = validators.validators
     if len(commit.signatures) != len(members):
-        raise ProtocolViolation(
-            f"a commit of {len(commit.signatures)} signatures for {len(members)} validators"
-        )
+        raise ProtocolViolation(f"a commit of {len(commit.signatures)} signatures for {len(members)} validators")
     sign_bytes = vote_sign_bytes(
         chain_id, genesis_hash, VoteType.PRECOMMIT, commit.height, commit.round, commit.block_hash
     )

@@ -30,17 +30,11 @@ Timestamp = NewType("Timestamp", int)
 
 ZERO_ADDRESS = Address(bytes(20))
 ZERO_HASH = Hash32(bytes(32))
-EMPTY_CODE_HASH = Hash32(
-    bytes.fromhex("c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470")
-)
+EMPTY_CODE_HASH = Hash32(bytes.fromhex("c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470"))
 """keccak256 of no bytes."""
-EMPTY_TRIE_ROOT = Hash32(
-    bytes.fromhex("56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421")
-)
+EMPTY_TRIE_ROOT = Hash32(bytes.fromhex("56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421"))
 """Root of a Merkle-Patricia trie without entries: keccak256(rlp(b""))."""
-EMPTY_OMMERS_HASH = Hash32(
-    bytes.fromhex("1dcc4de8dec75d7aab85b567b6ccd41ad312451b948a7413f0a142fd40d49347")
-)
+EMPTY_OMMERS_HASH = Hash32(bytes.fromhex("1dcc4de8dec75d7aab85b567b6ccd41ad312451b948a7413f0a142fd40d49347"))
 """keccak256(rlp([])): this chain has no ommers."""
 WEI_PER_CMT = 10**18
 GWEI = 10**9

@@ -1,6 +1,6 @@
 """A proposer's signed announcement of a block for one round.
 
-    sign bytes    tag(16) ‖ chain id(8) ‖ genesis hash(32) ‖ height(8) ‖ round(4) ‖ pol round + 1 (4) ‖ block hash(32)
+sign bytes    tag(16) ‖ chain id(8) ‖ genesis hash(32) ‖ height(8) ‖ round(4) ‖ pol round + 1 (4) ‖ block hash(32)
 """
 
 from __future__ import annotations

@@ -166,13 +166,10 @@ def check_chain_id(transaction: Transaction, chain_id: int, *, allow_unprotected
     if transaction.chain_id is None:
         if not allow_unprotected:
             raise UnprotectedTransaction(
-                "only replay-protected (EIP-155) transactions allowed over RPC: sign it with chain id "
-                f"{chain_id}"
+                f"only replay-protected (EIP-155) transactions allowed over RPC: sign it with chain id {chain_id}"
             )
     elif transaction.chain_id != chain_id:
-        raise WrongChainId(
-            f"invalid chain id for signer: have {transaction.chain_id} want {chain_id}"
-        )
+        raise WrongChainId(f"invalid chain id for signer: have {transaction.chain_id} want {chain_id}")
 
 
 def recover_senders(transactions: Sequence[Transaction]) -> None:
@@ -222,9 +219,7 @@ def unsigned_fields(tx: Transaction) -> list[bytes]:
 
 
 def _encode_access_list(access_list: AccessList) -> bytes:
-    return rlp.encode(
-        [[address, [slot.to_bytes(32) for slot in slots]] for address, slots in access_list]
-    )
+    return rlp.encode([[address, [slot.to_bytes(32) for slot in slots]] for address, slots in access_list])
 
 
 def _encode_authorizations(authorizations: Sequence[Authorization]) -> bytes:

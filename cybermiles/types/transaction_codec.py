@@ -49,9 +49,7 @@ def decode_transaction(raw: bytes) -> Transaction:
     InvalidSignature (r, s or y parity out of range, or high s).
     """
     if len(raw) > MAX_TRANSACTION_BYTES:
-        raise OversizedTransaction(
-            f"oversized data: transaction size {len(raw)}, limit {MAX_TRANSACTION_BYTES}"
-        )
+        raise OversizedTransaction(f"oversized data: transaction size {len(raw)}, limit {MAX_TRANSACTION_BYTES}")
     if not raw:
         raise MalformedTransaction("typed transaction too short")
     kind = raw[0]

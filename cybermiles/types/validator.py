@@ -64,14 +64,7 @@ class ValidatorSet:
     def hash(self) -> Hash32:
         """keccak256 of the RLP of (key, operator, power) in canonical order."""
         return Hash32(
-            keccak256(
-                rlp.encode(
-                    [
-                        [v.consensus_key, v.operator, rlp.int_to_bytes(v.power)]
-                        for v in self.validators
-                    ]
-                )
-            )
+            keccak256(rlp.encode([[v.consensus_key, v.operator, rlp.int_to_bytes(v.power)] for v in self.validators]))
         )
 
     def by_address(self, address: bytes) -> Validator | None:

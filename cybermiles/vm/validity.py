@@ -54,9 +54,7 @@ _U64_MAX = 2**64 - 1
 _U256_MAX = 2**256 - 1
 
 
-def intrinsic_gas(
-    data: bytes, *, creates: bool, access_list: AccessList = (), authorizations: int = 0
-) -> int:
+def intrinsic_gas(data: bytes, *, creates: bool, access_list: AccessList = (), authorizations: int = 0) -> int:
     """Return the gas due before the first opcode (EIP-2, 2028, 2930, 3860, 7702)."""
     zeros = data.count(0)
     gas = TRANSACTION_GAS + ZERO_BYTE_GAS * zeros + NON_ZERO_BYTE_GAS * (len(data) - zeros)
@@ -97,9 +95,7 @@ def check_static(transaction: Transaction, rules: ChainRules, block_gas_limit: i
         raise NonceOverflow(f"nonce has max value: {transaction.nonce}")
     gas_limit = transaction.gas_limit
     if rules.fork >= Fork.OSAKA and gas_limit > MAX_TRANSACTION_GAS:
-        raise GasLimitExceeded(
-            f"transaction gas limit too high (cap: {MAX_TRANSACTION_GAS}, tx: {gas_limit})"
-        )
+        raise GasLimitExceeded(f"transaction gas limit too high (cap: {MAX_TRANSACTION_GAS}, tx: {gas_limit})")
     if gas_limit > block_gas_limit:
         raise GasLimitExceeded(
             f"exceeds block gas limit: the block's is {block_gas_limit}, the transaction's {gas_limit}"
@@ -143,8 +139,7 @@ def check_stateful(  # noqa: PLR0913  (the sender's account is passed as its par
         raise SenderHasCode(f"sender not an eoa: address {hex_address(transaction.sender)}")
     if transaction.max_fee_per_gas < base_fee:
         raise FeeCapTooLow(
-            f"max fee per gas less than block base fee: cap {transaction.max_fee_per_gas}, "
-            f"base fee {base_fee}"
+            f"max fee per gas less than block base fee: cap {transaction.max_fee_per_gas}, base fee {base_fee}"
         )
     if transaction.type == BLOB and transaction.max_fee_per_blob_gas < blob_fee:
         raise FeeCapTooLow(
@@ -191,9 +186,7 @@ def _check_type(transaction: Transaction, rules: ChainRules) -> None:
         if rules.fork < Fork.PRAGUE:
             raise UnsupportedTransactionType("transaction type not supported: 4")
         if transaction.to is None or not transaction.authorizations:
-            raise MalformedTransaction(
-                "a set-code transaction needs a recipient and at least one authorization"
-            )
+            raise MalformedTransaction("a set-code transaction needs a recipient and at least one authorization")
     elif transaction.type == BLOB:
         if not rules.ethereum_fees:
             raise UnsupportedTransactionType("transaction type not supported: 3")

@@ -26,9 +26,7 @@ def worker(arguments: tuple[str, str, int, int]) -> list[tuple[str, str, str, fl
     return results
 
 
-def _work(
-    arguments: tuple[str, str, int, int], results: list[tuple[str, str, str, float]]
-) -> None:
+def _work(arguments: tuple[str, str, int, int], results: list[tuple[str, str, str, float]]) -> None:
     name_filter, fork, start, jobs = arguments
     prepare_runtime()
     for index, case in enumerate(state_tests.cases(name_filter, fork)):

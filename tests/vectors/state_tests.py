@@ -38,11 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
-ARCHIVE = (
-    Path(os.environ.get("CMT_VECTORS", ROOT.parent / "shared" / "vectors"))
-    / "ethereum"
-    / "state_tests.tar.xz"
-)
+ARCHIVE = Path(os.environ.get("CMT_VECTORS", ROOT.parent / "shared" / "vectors")) / "ethereum" / "state_tests.tar.xz"
 FORKS = {"Cancun": Fork.CANCUN, "Prague": Fork.PRAGUE, "Osaka": Fork.OSAKA}
 
 EXCLUDED: dict[str, str] = {}
@@ -229,14 +225,11 @@ def _transaction(case: Case) -> Transaction:
         s=0,
         raw=b"",
         access_list=tuple(
-            (Address(_bytes(entry["address"])), tuple(map(_int, entry["storageKeys"])))
-            for entry in access_list or ()
+            (Address(_bytes(entry["address"])), tuple(map(_int, entry["storageKeys"]))) for entry in access_list or ()
         ),
         authorizations=tuple(map(_authorization, fields.get("authorizationList") or ())),
         max_fee_per_blob_gas=_int(fields.get("maxFeePerBlobGas", "0x0")),
-        blob_versioned_hashes=tuple(
-            Hash32(_bytes(versioned)) for versioned in fields.get("blobVersionedHashes", ())
-        ),
+        blob_versioned_hashes=tuple(Hash32(_bytes(versioned)) for versioned in fields.get("blobVersionedHashes", ())),
         sender=_sender(fields),
     )
 

@@ -112,9 +112,7 @@ class PyEvmBackend:
         sender = transaction.sender
         fork = self._rules.fork
         check_static(transaction, self._rules, context.gas_limit)
-        blob_fee = (
-            blob_base_fee(context.excess_blob_gas, fork) if transaction.blob_versioned_hashes else 0
-        )
+        blob_fee = blob_base_fee(context.excess_blob_gas, fork) if transaction.blob_versioned_hashes else 0
         check_stateful(
             transaction,
             nonce=world.nonce(sender),
@@ -148,14 +146,10 @@ class PyEvmBackend:
         collect_access: bool = False,
     ) -> ExecutionResult:
         """See `EvmBackend`."""
-        needed = intrinsic_gas(
-            message.data, creates=message.to is None, access_list=message.access_list
-        )
+        needed = intrinsic_gas(message.data, creates=message.to is None, access_list=message.access_list)
         needed_floor = floor_gas(message.data, self._rules.fork)
         if message.gas < max(needed, needed_floor):
-            raise IntrinsicGasTooLow(
-                f"intrinsic gas too low: have {message.gas}, want {max(needed, needed_floor)}"
-            )
+            raise IntrinsicGasTooLow(f"intrinsic gas too low: have {message.gas}, want {max(needed, needed_floor)}")
         if world.balance(message.sender) < message.value:
             raise InsufficientFundsError(
                 "insufficient funds for gas * price + value: address "
@@ -175,16 +169,12 @@ class PyEvmBackend:
             data=message.data,
             nonce=creator_nonce,
         )
-        frame = self._apply(
-            state, evm_message, TransactionContext(message.gas_price, message.sender, ())
-        )
+        frame = self._apply(state, evm_message, TransactionContext(message.gas_price, message.sender, ()))
         accessed: AccessList = ()
         if collect_access:
             left_out = {*self._precompiles, context.coinbase, message.sender, evm_message.storage_address}
             accessed = world.accessed(left_out)
-        result = self._result(
-            state, frame, message.gas, needed_floor, compute_units, evm_message, accessed
-        )
+        result = self._result(state, frame, message.gas, needed_floor, compute_units, evm_message, accessed)
         for address in frame.deletions:
             world.delete_account(address)
         world.end_transaction()
@@ -220,20 +210,14 @@ class PyEvmBackend:
         )
         for address in frame.deletions:
             world.delete_account(address)
-        return self._result(
-            state, frame, transaction.gas_limit, needed_floor, compute_units, message
-        )
+        return self._result(state, frame, transaction.gas_limit, needed_floor, compute_units, message)
 
-    def _state(
-        self, world: WorldState, context: BlockContext, data: bytes, compute_units: int | None
-    ) -> State:
+    def _state(self, world: WorldState, context: BlockContext, data: bytes, compute_units: int | None) -> State:
         budget = UNLIMITED if compute_units is None else compute_units * weights.TENTHS
         spent = weights.TRANSACTION + (len(data) >> weights.DATA_BYTES_SHIFT)
         return State(world, context, self._rules, self._precompiles, budget - spent)
 
-    def _warm(
-        self, state: State, sender: Address, to: Address | None, access_list: AccessList
-    ) -> None:
+    def _warm(self, state: State, sender: Address, to: Address | None, access_list: AccessList) -> None:
         world = state.world
         world.warm(sender)
         world.warm(state.coinbase)

@@ -13,9 +13,7 @@ if TYPE_CHECKING:
 class TransactionContext(CancunTransactionContext):  # type: ignore[misc]  # py-evm is untyped
     """Origin, gas price and blob hashes."""
 
-    def __init__(
-        self, gas_price: int, origin: Address, blob_versioned_hashes: tuple[Hash32, ...]
-    ) -> None:
+    def __init__(self, gas_price: int, origin: Address, blob_versioned_hashes: tuple[Hash32, ...]) -> None:
         self._gas_price = gas_price
         self._origin = origin
         self._blob_versioned_hashes = blob_versioned_hashes

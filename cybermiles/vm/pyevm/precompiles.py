@@ -29,10 +29,7 @@ MODEXP_MAX_BYTES = 1_024
 def precompile_table(fork: Fork) -> dict[Address, tuple[int, Any]]:
     """Return address to (number, function on a frame) for a fork."""
     stock = CANCUN_PRECOMPILES if fork is Fork.CANCUN else PRAGUE_PRECOMPILES
-    table = {
-        Address(address): (int.from_bytes(address), function)
-        for address, function in stock.items()
-    }
+    table = {Address(address): (int.from_bytes(address), function) for address, function in stock.items()}
     table[_address(MODEXP)] = (MODEXP, _modexp_osaka if fork >= Fork.OSAKA else _modexp_berlin)
     if fork >= Fork.OSAKA:
         table[_address(P256VERIFY)] = (P256VERIFY, p256verify)

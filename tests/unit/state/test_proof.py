@@ -32,9 +32,7 @@ keys = st.one_of(
 
 @settings(max_examples=150, deadline=None)
 @given(st.dictionaries(keys, st.binary(min_size=1, max_size=40), max_size=30), keys)
-def test_a_proof_shows_the_value_or_that_there_is_none(
-    items: dict[bytes, bytes], other: bytes
-) -> None:
+def test_a_proof_shows_the_value_or_that_there_is_none(items: dict[bytes, bytes], other: bytes) -> None:
     nodes = MemoryNodes()
     update = update_trie(nodes, b"", EMPTY_TRIE_ROOT, items)
     nodes.nodes.update(((b"", key), node) for key, node in update.new.items())
@@ -92,9 +90,7 @@ def test_accounts_and_words_are_proved_under_the_state_root() -> None:
     )
     update = update_root(nodes, state, EMPTY_TRIE_ROOT, changes)
     nodes.apply(update)
-    proved = verify_proof(
-        update.root, keccak256(addresses[3]), prove_account(nodes, update.root, addresses[3])
-    )
+    proved = verify_proof(update.root, keccak256(addresses[3]), prove_account(nodes, update.root, addresses[3]))
     assert proved is not None
     account = decode_account(proved)
     assert account == update.accounts[addresses[3]]

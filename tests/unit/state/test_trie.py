@@ -21,9 +21,7 @@ from cybermiles.state.walk import leaves, walk
 from cybermiles.types.primitives import EMPTY_TRIE_ROOT, Hash32
 from tests.fakes.state import MemoryNodes
 
-VECTORS = Path(
-    os.environ.get("CMT_VECTORS", Path(__file__).parents[3] / ".." / "shared" / "vectors")
-)
+VECTORS = Path(os.environ.get("CMT_VECTORS", Path(__file__).parents[3] / ".." / "shared" / "vectors"))
 BASIC_TESTS = VECTORS / "ethereum" / "basic_tests.tar.xz"
 OWNER = b"\x0f" * 20
 
@@ -33,9 +31,7 @@ crowded_keys = st.lists(st.sampled_from(b"\x00\x01\x10\x11"), min_size=3, max_si
 """Keys with long common prefixes, for extensions and collapsing branches."""
 ragged_keys = st.lists(st.sampled_from(b"\x00\x01\x10\x11"), max_size=3).map(bytes)
 """Keys that are prefixes of each other, for values in branches."""
-values = st.one_of(
-    st.none(), st.binary(min_size=1, max_size=3), st.binary(min_size=33, max_size=60)
-)
+values = st.one_of(st.none(), st.binary(min_size=1, max_size=3), st.binary(min_size=33, max_size=60))
 
 
 def batches(keys: st.SearchStrategy[bytes]) -> st.SearchStrategy[list[dict[bytes, bytes | None]]]:

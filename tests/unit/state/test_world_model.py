@@ -70,9 +70,7 @@ class Model:
 
 class WorldMachine(RuleBasedStateMachine):
     @initialize(
-        parent=st.dictionaries(
-            addresses, st.tuples(small, small, codes, st.dictionaries(slots, st.integers(1, 2)))
-        )
+        parent=st.dictionaries(addresses, st.tuples(small, small, codes, st.dictionaries(slots, st.integers(1, 2))))
     )
     def start(self, parent: dict[Address, tuple[int, int, bytes, dict[int, int]]]) -> None:
         reader = MemoryState()
@@ -245,9 +243,7 @@ class WorldMachine(RuleBasedStateMachine):
                 wiped[address] = None
                 base = {}
             now = new.words if new else {}
-            changed = {
-                slot: now.get(slot, 0) for slot in range(4) if now.get(slot, 0) != base.get(slot, 0)
-            }
+            changed = {slot: now.get(slot, 0) for slot in range(4) if now.get(slot, 0) != base.get(slot, 0)}
             if new is not None and changed:
                 storage[address] = changed
         assert changes.accounts == expected

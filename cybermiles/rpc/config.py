@@ -1,0 +1,102 @@
+"""What a caller may ask of the RPC server, and how much of it.
+
+Field names are the configuration keys below `[rpc]`; an error that a limit causes names its key. The
+defaults suit a public node of one core: a limit is raised by whoever has the machine for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RpcLimits:
+    """Upper bounds. All are checked before the work they bound is done."""
+
+    body_max_bytes: int = MIB
+    """One HTTP body or WebSocket message."""
+    json_max_depth: int = 64
+    """Nested arrays and objects in a request."""
+    batch_max_items: int = 100
+    """Requests in one batch."""
+    response_max_bytes: int = 10 * MIB
+    """One answer, or all answers of a batch together."""
+    body_timeout_seconds: int = 10
+    """From the headers to the last byte of a body."""
+    handler_timeout_seconds: int = 10
+    """One request."""
+    batch_timeout_seconds: int = 30
+    """All requests of one batch."""
+    keepalive_seconds: int = 30
+    """Idle time after which an HTTP connection is closed."""
+
+    connections_max: int = 200
+    """Open connections."""
+    connections_per_ip_max: int = 20
+    """Of one remote address; the loopback addresses are exempt."""
+    websockets_max: int = 50
+    """Open WebSocket connections."""
+    websocket_ping_seconds: int = 20
+    """Between pings; a peer that does not answer is disconnected."""
+    websocket_concurrency: int = 16
+    """Messages of one WebSocket connection worked on at a time."""
+    subscriptions_per_connection_max: int = 100
+    subscriber_queue_items: int = 1_000
+    """Messages waiting for a slow WebSocket peer; one more disconnects it."""
+    subscriber_queue_bytes: int = 4 * MIB
+    """Their size."""
+
+    requests_per_second: int = 50
+    """Request weight that one remote address regains a second; the loopback addresses are exempt."""
+    requests_burst: int = 200
+    """Request weight that one remote address may spend at once."""
+
+    call_gas_max: int = 16_777_216
+    """Gas of eth_call, eth_estimateGas and eth_createAccessList: a transaction's own limit, 2^24."""
+    overrides_max_accounts: int = 64
+    """Accounts in the state overrides of one call."""
+    overrides_max_bytes: int = 256 * 1024
+    """Code and storage in the state overrides of one call."""
+
+    logs_max_blocks: int = 2_000
+    """Blocks of one log query."""
+    logs_max_results: int = 10_000
+    """Logs in one answer."""
+    logs_max_addresses: int = 100
+    logs_max_topic_alternatives: int = 32
+    """Alternatives at one of the four topic positions."""
+    filters_max: int = 1_000
+    """Filters of all callers."""
+    filters_per_ip_max: int = 50
+    """Filters of one remote address; the loopback addresses are exempt."""
+    filter_idle_seconds: int = 300
+    """A filter that nobody asked for this long is removed."""
+
+    fee_history_max_blocks: int = 1_024
+    fee_history_max_percentiles: int = 100
+    proof_max_slots: int = 256
+    """Storage slots of one eth_getProof."""
+    storage_values_max_slots: int = 1_024
+    """Storage slots of one eth_getStorageValues."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RpcConfig:
+    """How the server is reached."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on. Loopback: whoever opens it to the world should want to."""
+    port: int = 8545
+    """HTTP and WebSocket; 0 takes a free one."""
+    vhosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
+    """Names accepted in the Host header, which stops DNS rebinding; "*" accepts any."""
+    cors_origins: tuple[str, ...] = ()
+    """Web origins that may read answers and open WebSockets: exact, "http://localhost:*",
+    "moz-extension://*", the preset "wallets", or "*"."""
+    namespaces: tuple[str, ...] = ("eth", "net", "web3", "txpool", "cmt")
+    """Prefixes of the methods served; "debug" is off unless named."""
+    receipt_lane: bool = True
+    """Whether receipts carry the extra field `cmtLane`, which Ethereum's own schema does not know."""
+    limits: RpcLimits = field(default_factory=RpcLimits)

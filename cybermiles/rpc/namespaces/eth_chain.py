@@ -1,0 +1,195 @@
+"""`eth_*`: committed blocks, transactions and receipts, as they are stored."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cybermiles.rpc.block_references import (
+    Tag,
+    find_height,
+    parse_block_hash,
+    parse_block_number,
+    parse_block_reference,
+)
+from cybermiles.rpc.logs import give_way
+from cybermiles.rpc.methods import Method, Param
+from cybermiles.rpc.quantities import parse_bool, parse_hash, parse_uint64
+from cybermiles.rpc.serializers import Place
+from cybermiles.types.transaction import recover_senders
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from cybermiles.rpc.block_references import BlockReference
+    from cybermiles.rpc.jsonrpc import Json
+    from cybermiles.rpc.ports import ChainReader, NodeInfo, TransactionPool
+    from cybermiles.rpc.serializers import Serializer
+    from cybermiles.types.block import Block
+    from cybermiles.types.primitives import Hash32
+    from cybermiles.types.transaction import Transaction
+
+NUMBER = Param(parse_block_number)
+HASH = Param(parse_block_hash)
+TX = Param(parse_hash)
+INDEX = Param(parse_uint64)
+SENDERS_PER_STEP = 32
+"""Signatures recovered before other tasks get their turn."""
+
+
+class EthChain:
+    """The part of the eth namespace that reads blocks."""
+
+    def __init__(
+        self,
+        chain: ChainReader,
+        pool: TransactionPool,
+        info: NodeInfo,
+        serializer: Serializer,
+    ) -> None:
+        self._chain = chain
+        self._pool = pool
+        self._info = info
+        self._serializer = serializer
+
+    def methods(self) -> tuple[Method, ...]:
+        """Return the table of methods."""
+        full = Param(parse_bool, default=False)
+        return (
+            Method(name="eth_chainId", handler=self.chain_id),
+            Method(name="eth_syncing", handler=self.syncing),
+            Method(name="eth_blockNumber", handler=self.block_number),
+            Method(name="eth_accounts", handler=self.accounts),
+            Method(name="eth_getTransactionByHash", handler=self.transaction, params=(TX,)),
+            Method(name="eth_getTransactionReceipt", handler=self.receipt, params=(TX,)),
+            _of_block("eth_getBlockReceipts", self.block_receipts, Param(parse_block_reference)),
+            _of_block("eth_getBlockByNumber", self.block, NUMBER, full),
+            _of_block("eth_getBlockByHash", self.block, HASH, full),
+            _of_block("eth_getBlockTransactionCountByNumber", self.count, NUMBER),
+            _of_block("eth_getBlockTransactionCountByHash", self.count, HASH),
+            _of_block("eth_getTransactionByBlockNumberAndIndex", self.transaction_at, NUMBER, INDEX),
+            _of_block("eth_getTransactionByBlockHashAndIndex", self.transaction_at, HASH, INDEX),
+            _of_block("eth_getUncleCountByBlockNumber", self.uncle_count, NUMBER),
+            _of_block("eth_getUncleCountByBlockHash", self.uncle_count, HASH),
+            _of_block("eth_getUncleByBlockNumberAndIndex", self.uncle, NUMBER, INDEX),
+            _of_block("eth_getUncleByBlockHashAndIndex", self.uncle, HASH, INDEX),
+        )
+
+    def chain_id(self) -> str:
+        """Return the EIP-155 chain id."""
+        return hex(self._chain.chain_id)
+
+    def syncing(self) -> Json:
+        """Return false, or how far a catching-up node is."""
+        progress = self._info.syncing
+        if progress is None:
+            return False
+        return {
+            "startingBlock": hex(progress.starting),
+            "currentBlock": hex(progress.current),
+            "highestBlock": hex(progress.highest),
+        }
+
+    def block_number(self) -> str:
+        """Return the height of the newest block."""
+        return hex(self._chain.head_height())
+
+    def accounts(self) -> Json:
+        """Return no accounts: the server holds no keys."""
+        return []
+
+    async def block(self, reference: BlockReference, full: bool) -> Json:  # noqa: FBT001  (RPC's)
+        """Return a block, null where there is none."""
+        if reference is Tag.PENDING:
+            template = self._chain.pending_block()
+            if template is None:
+                return None
+            return self._serializer.pending_block(*template, full=full)
+        block = self._find(reference)
+        if block is None:
+            return None
+        outcomes = None
+        if full:
+            await with_senders(block.transactions)
+            outcomes = self._chain.outcomes(block.height)
+        size = self._chain.block_size(block.height)
+        return self._serializer.block(block, size=size, outcomes=outcomes)
+
+    async def block_receipts(self, reference: BlockReference) -> Json:
+        """Return every receipt of a block, null for an unknown one."""
+        block = self._find(reference)
+        if block is None:
+            return None
+        await with_senders(block.transactions)
+        return self._serializer.receipts(block, self._chain.outcomes(block.height))
+
+    def count(self, reference: BlockReference) -> str | None:
+        """Return how many transactions a block has, null where there is none."""
+        if reference is Tag.PENDING:
+            template = self._chain.pending_block()
+            return None if template is None else hex(len(template.transactions))
+        block = self._find(reference)
+        return None if block is None else hex(len(block.transactions))
+
+    def uncle_count(self, reference: BlockReference) -> str | None:
+        """Return 0 for every block there is: the chain never forks."""
+        return None if find_height(self._chain, reference) is None else "0x0"
+
+    def uncle(self, _reference: BlockReference, _index: int) -> None:
+        """Return null: there are no uncles."""
+
+    def transaction_at(self, reference: BlockReference, index: int) -> Json:
+        """Return a transaction by its place, null where there is none."""
+        if reference is Tag.PENDING:
+            return self._pending_at(index)
+        height = find_height(self._chain, reference)
+        return None if height is None else self._included_at(height, index)
+
+    def transaction(self, tx_hash: Hash32) -> Json:
+        """Return a transaction of a block or of the pool, null for an unknown one."""
+        place = self._chain.locate_transaction(tx_hash)
+        if place is not None:
+            return self._included_at(*place)
+        pooled = self._pool.transaction(tx_hash)
+        return None if pooled is None else self._serializer.pooled(pooled)
+
+    def receipt(self, tx_hash: Hash32) -> Json:
+        """Return a receipt, null at once for a transaction that is in no block."""
+        place = self._chain.locate_transaction(tx_hash)
+        block = None if place is None else self._chain.block(place[0])
+        if place is None or block is None:
+            return None
+        return self._serializer.receipt(block, self._chain.outcomes(place[0]), place[1])
+
+    def _find(self, reference: BlockReference) -> Block | None:
+        height = find_height(self._chain, reference)
+        return None if height is None else self._chain.block(height)
+
+    def _included_at(self, height: int, index: int) -> Json:
+        block = self._chain.block(height)
+        if block is None or index >= len(block.transactions):
+            return None
+        outcome = self._chain.outcomes(height)[index]
+        place = Place(block.header, index)
+        return self._serializer.included(block.transactions[index], outcome, place)
+
+    def _pending_at(self, index: int) -> Json:
+        template = self._chain.pending_block()
+        if template is None or index >= len(template.transactions):
+            return None
+        place = Place(template.header, index)
+        return self._serializer.pending(template.transactions[index], place)
+
+
+def _of_block(
+    name: str, handler: Callable[..., Json | Awaitable[Json]], *params: Param[Any]
+) -> Method:
+    return Method(name=name, handler=handler, params=params)
+
+
+async def with_senders(transactions: Sequence[Transaction]) -> None:
+    """Recover the senders that stored transactions do not carry, a few at a time."""
+    for start in range(0, len(transactions), SENDERS_PER_STEP):
+        step = [tx for tx in transactions[start : start + SENDERS_PER_STEP] if not tx.has_sender]
+        if step:
+            recover_senders(step)
+            await give_way()

@@ -1,0 +1,169 @@
+"""`eth_subscribe`: what happens on the chain, pushed to WebSocket connections.
+
+    types/events ─► SubscriptionHub.publish ─► encode once ─► Connection.push for each subscriber
+
+The hub never waits: a connection has a bounded queue, and one that cannot keep up is closed by itself. Logs
+are matched against each query; heads and transactions are encoded once for everybody.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import orjson
+
+from cybermiles.rpc.jsonrpc import INVALID_PARAMS, LIMIT_EXCEEDED, RpcError, encode_notification
+from cybermiles.rpc.quantities import encode_data
+from cybermiles.types.events import BlockCommitted, TransactionAdmitted
+
+if TYPE_CHECKING:
+    from cybermiles.rpc.config import RpcLimits
+    from cybermiles.rpc.filters import FilterRegistry, IdSource
+    from cybermiles.rpc.jsonrpc import Json
+    from cybermiles.rpc.logs import LogQuery
+    from cybermiles.rpc.methods import Connection
+    from cybermiles.rpc.serializers import Serializer
+    from cybermiles.types.events import Event
+    from cybermiles.types.receipt import Log
+
+
+class Kind(StrEnum):
+    """What can be subscribed to."""
+
+    NEW_HEADS = "newHeads"
+    LOGS = "logs"
+    PENDING_TRANSACTIONS = "newPendingTransactions"
+
+
+def parse_kind(value: Json) -> Kind:
+    """Return the subscription's kind. Raises RpcError as geth words it."""
+    try:
+        return Kind(str(value))
+    except ValueError:
+        shown = str(value)[:64]
+        raise RpcError(INVALID_PARAMS, f'no "{shown}" subscription in eth namespace') from None
+
+
+@dataclass(slots=True)
+class _Subscription:
+    connection: Connection
+    query: LogQuery | None
+    full_transactions: bool
+    is_active: bool = False
+
+
+class SubscriptionHub:
+    """All subscriptions of one server. Owned by the event loop."""
+
+    def __init__(
+        self,
+        *,
+        serializer: Serializer,
+        limits: RpcLimits,
+        ids: IdSource,
+        filters: FilterRegistry,
+    ) -> None:
+        self._serializer = serializer
+        self._limits = limits
+        self._ids = ids
+        self._filters = filters
+        self._by_kind: dict[Kind, dict[str, _Subscription]] = {kind: {} for kind in Kind}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._by_kind.values()))
+
+    def add(
+        self,
+        connection: Connection,
+        kind: Kind,
+        *,
+        query: LogQuery | None = None,
+        full_transactions: bool = False,
+    ) -> str:
+        """Return the id of a new subscription; nothing is sent before `activate`."""
+        own = sum(
+            entry.connection is connection
+            for subscriptions in self._by_kind.values()
+            for entry in subscriptions.values()
+        )
+        limit = self._limits.subscriptions_per_connection_max
+        if own >= limit:
+            raise RpcError(
+                LIMIT_EXCEEDED,
+                f"too many subscriptions: {limit} (rpc.subscriptions_per_connection_max)",
+            )
+        subscription_id = self._ids.next()
+        self._subscriptions[subscription_id] = _Subscription(kind, connection, query, full_transactions)
+        return subscription_id
+
+    def activate(self, subscription_id: str) -> None:
+        """Start sending, now that the subscriber knows the id."""
+        for subscriptions in self._by_kind.values():
+            if subscription_id in subscriptions:
+                subscriptions[subscription_id].is_active = True
+
+    def remove(self, connection: Connection, subscription_id: str) -> bool:
+        """End one of a connection's own subscriptions; False where it has none of this id."""
+        for subscriptions in self._by_kind.values():
+            entry = subscriptions.get(subscription_id)
+            if entry is not None and entry.connection is connection:
+                del subscriptions[subscription_id]
+                return True
+        return False
+
+    def drop(self, connection: Connection) -> None:
+        """Forget a closed connection."""
+        self._subscriptions = {
+            key: entry for key, entry in self._subscriptions.items() if entry.connection is not connection
+        }
+
+    def publish(self, event: Event) -> None:
+        """Tell every subscriber, and the polled filters, of one event."""
+        if isinstance(event, BlockCommitted):
+            self._filters.expire()
+            self._publish_head(event)
+            self._publish_logs(event)
+        elif isinstance(event, TransactionAdmitted):
+            self._filters.admitted(event.transaction.hash)
+            self._publish_transaction(event)
+
+    def _of(self, kind: Kind) -> list[tuple[str, _Subscription]]:
+        return [(key, entry) for key, entry in self._subscriptions.items() if entry.kind is kind and entry.is_active]
+
+    def _publish_head(self, event: BlockCommitted) -> None:
+        subscribers = self._of(Kind.NEW_HEADS)
+        if subscribers:
+            head = orjson.dumps(self._serializer.header(event.block.header))
+            for key, entry in subscribers:
+                entry.connection.push(encode_notification(key, head))
+
+    def _publish_transaction(self, event: TransactionAdmitted) -> None:
+        encoded: dict[bool, bytes] = {}
+        for key, entry in self._of(Kind.PENDING_TRANSACTIONS):
+            full = entry.full_transactions
+            if full not in encoded:
+                transaction = event.transaction
+                encoded[full] = orjson.dumps(
+                    self._serializer.pooled(transaction) if full else encode_data(transaction.hash)
+                )
+            entry.connection.push(encode_notification(key, encoded[full]))
+
+    def _publish_logs(self, event: BlockCommitted) -> None:
+        for key, entry in self._of(Kind.LOGS):
+            if entry.query is not None:
+                for rendered in self._matching(event, entry.query):
+                    entry.connection.push(encode_notification(key, orjson.dumps(rendered)))
+
+    def _matching(self, event: BlockCommitted, query: LogQuery) -> list[Json]:
+        block = event.block
+        position = 0
+        rendered: list[Json] = []
+        for index, logs in enumerate(event.logs):
+            wanted: list[tuple[int, Log]] = [(position + at, log) for at, log in enumerate(logs) if query.matches(log)]
+            if wanted:
+                tx_hash = block.transactions[index].hash
+                rendered += self._serializer.logs(block.header, tx_hash, index, wanted)
+            position += len(logs)
+        return rendered
