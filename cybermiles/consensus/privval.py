@@ -117,7 +117,11 @@ class FileSigner:
                 "that has never signed gets one from `cmt init`."
             )
         self._lock = _lock(state_path)
-        self._state = _load_state(state_path, chain_id, genesis_hash)
+        try:
+            self._state = _load_state(state_path, chain_id, genesis_hash)
+        except ConfigError:
+            self._lock.close()
+            raise
 
     @property
     def public_key(self) -> bytes:
