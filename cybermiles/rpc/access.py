@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cybermiles.rpc.config import RpcLimits
-    from cybermiles.rpc.ports import Clock
+    from cybermiles.runtime.clock import Clock
 
 ANY = "*"
 WALLETS_PRESET = "wallets"
@@ -61,7 +61,7 @@ def is_allowed_origin(origin: str, allowed: Iterable[str], host: str | None) -> 
 
 
 def _matches(origin: str, pattern: str) -> bool:
-    if pattern == ANY or origin == pattern:
+    if pattern in (ANY, origin):
         return True
     prefix, star, rest = pattern.partition(ANY)
     if not star or rest or not origin.startswith(prefix):
@@ -89,8 +89,8 @@ class RateLimiter:
                 self._clock,
                 limits.requests_per_second,
                 limits.requests_burst,
-                limits.requests_burst * 1000,
-                self._clock.now_ms(),
+                limits.requests_burst,
+                self._clock.monotonic(),
             )
             if len(self._buckets) >= _TRACKED_CALLERS:
                 del self._buckets[next(iter(self._buckets))]
@@ -100,21 +100,20 @@ class RateLimiter:
 
 @dataclass(slots=True)
 class _Bucket:
-    """Thousandths of request weight, refilled by the clock."""
+    """Request weight, refilled by the clock."""
 
     clock: Clock
     per_second: int
     burst: int
-    thousandths: int
-    updated_ms: int
+    left: float
+    updated: float
 
     def spend(self, weight: int) -> bool:
         """Take `weight`; False, and nothing taken, where less is left."""
-        now = self.clock.now_ms()
-        gained = max(now - self.updated_ms, 0) * self.per_second
-        self.thousandths = min(self.thousandths + gained, self.burst * 1000)
-        self.updated_ms = now
-        if self.thousandths < weight * 1000:
+        now = self.clock.monotonic()
+        self.left = min(self.left + (now - self.updated) * self.per_second, self.burst)
+        self.updated = now
+        if self.left < weight:
             return False
-        self.thousandths -= weight * 1000
+        self.left -= weight
         return True

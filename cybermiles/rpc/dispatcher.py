@@ -13,8 +13,6 @@ import asyncio
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from cybermiles.errors import CybermilesError
 from cybermiles.rpc.errors import to_rpc_error
 from cybermiles.rpc.jsonrpc import (
@@ -31,6 +29,7 @@ from cybermiles.rpc.jsonrpc import (
     response_too_large,
     unknown_method,
 )
+from cybermiles.runtime.logging import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
     from cybermiles.rpc.methods import Context, Method
     from cybermiles.rpc.ports import Observer
 
-log = structlog.get_logger(__name__)
+log = get_logger("rpc")
 
 
 class Dispatcher:

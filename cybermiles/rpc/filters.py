@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from cybermiles.rpc.config import RpcLimits
     from cybermiles.rpc.jsonrpc import Json
     from cybermiles.rpc.logs import LogQuery
-    from cybermiles.rpc.ports import ChainReader, Clock
+    from cybermiles.rpc.ports import ChainReader
     from cybermiles.rpc.serializers import Serializer
+    from cybermiles.runtime.clock import Clock
     from cybermiles.types.primitives import Hash32
 
 PENDING_HASHES_KEPT = 20_000
@@ -48,7 +49,7 @@ class IdSource:
 class _Filter:
     remote: str
     """Who made it."""
-    used_ms: int
+    used: float
     """When it was last asked for."""
     cursor: int
     """The last height, or pool admission, it has answered."""
@@ -82,16 +83,16 @@ class FilterRegistry:
 
     def add_blocks(self, remote: str) -> str:
         """Install a filter for new block hashes; return its id."""
-        return self._add(_Filter(remote, self._clock.now_ms(), self._chain.head_height()))
+        return self._add(_Filter(remote, self._clock.monotonic(), self._chain.head_height()))
 
     def add_logs(self, remote: str, query: LogQuery) -> str:
         """Install a filter for logs of new blocks; return its id."""
-        now = self._clock.now_ms()
+        now = self._clock.monotonic()
         return self._add(_Filter(remote, now, self._chain.head_height(), query))
 
     def add_pending(self, remote: str) -> str:
         """Install a filter for hashes of transactions entering the pool; return its id."""
-        now = self._clock.now_ms()
+        now = self._clock.monotonic()
         return self._add(_Filter(remote, now, self._admissions, is_pending=True))
 
     def remove(self, filter_id: str) -> bool:
@@ -131,8 +132,8 @@ class FilterRegistry:
 
     def expire(self) -> None:
         """Remove the filters that were idle for too long."""
-        oldest = self._clock.now_ms() - self._limits.filter_idle_seconds * 1000
-        for filter_id in [key for key, entry in self._filters.items() if entry.used_ms < oldest]:
+        oldest = self._clock.monotonic() - self._limits.filter_idle_seconds
+        for filter_id in [key for key, entry in self._filters.items() if entry.used < oldest]:
             del self._filters[filter_id]
 
     def _add(self, entry: _Filter) -> str:
@@ -156,7 +157,7 @@ class FilterRegistry:
         entry = self._filters.get(filter_id)
         if entry is None:
             raise _not_found()
-        entry.used_ms = self._clock.now_ms()
+        entry.used = self._clock.monotonic()
         return entry
 
     def _new_hashes(self, entry: _Filter) -> list[Json]:

@@ -18,7 +18,7 @@ from cybermiles.errors import CybermilesError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Json: TypeAlias = Union[None, bool, int, float, str, "list[Json]", "dict[str, Json]"]
+Json: TypeAlias = Union[bool, int, float, str, "list[Json]", "dict[str, Json]", None]
 """What a request holds and a result is made of."""
 Id: TypeAlias = str | int | None
 
@@ -162,7 +162,7 @@ def _item(item: Json) -> Request | Rejected:
     if not isinstance(item, dict):
         return Rejected(None, RpcError(INVALID_REQUEST, "invalid request: an object is expected"))
     request_id = item.get("id")
-    if not (request_id is None or type(request_id) in (str, int)):
+    if not (request_id is None or isinstance(request_id, (str, int))) or isinstance(request_id, bool):
         return Rejected(None, RpcError(INVALID_REQUEST, "invalid request: id must be a string or an integer"))
     method = item.get("method")
     if item.get("jsonrpc") != "2.0" or not isinstance(method, str):

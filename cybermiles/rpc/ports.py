@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 from cybermiles.errors import CybermilesError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterable, Iterator, Mapping, Sequence
 
     from cybermiles.chain.params import ChainParams
     from cybermiles.errors import InvalidTransaction
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
     PooledBySender: TypeAlias = Mapping[Address, Sequence[Transaction]]
 
 
-class StateUnavailable(CybermilesError):
+class StateUnavailable(CybermilesError):  # noqa: N818  (it says what is wrong, as the whole tree does)
     """The state after a block is not stored any more; the message says which states are."""
 
 
-class Overloaded(CybermilesError):
+class Overloaded(CybermilesError):  # noqa: N818
     """The executor's queue is full; the caller may try again later."""
 
 
-class ExecutionTimeout(CybermilesError):
+class ExecutionTimeout(CybermilesError):  # noqa: N818
     """A call was stopped because it ran for too long; the message says how long is allowed."""
 
 
@@ -84,7 +84,7 @@ class ChainReader(Protocol):
         ...
 
     def block(self, height: int) -> Block | None:
-        """Return a committed block, None above the head."""
+        """Return a committed block, None above the head and for block 0, which has a header only."""
         ...
 
     def block_size(self, height: int) -> int:
@@ -131,8 +131,11 @@ class ChainReader(Protocol):
 
 
 class Executor(Protocol):
-    """Runs code on committed states, elsewhere. Every method may raise Overloaded or ExecutionTimeout,
-    InvalidTransaction where a transaction like the message could not start, and StateUnavailable."""
+    """Runs code on committed states, elsewhere.
+
+    Every method may raise Overloaded, ExecutionTimeout, StateUnavailable, and InvalidTransaction where a transaction
+    like the message could not start.
+    """
 
     async def call(
         self,
@@ -253,16 +256,8 @@ class NodeInfo(Protocol):
 class Events(Protocol):
     """What happens, after it happened."""
 
-    def subscribe(self) -> AsyncIterator[Event]:
-        """Iterate over events from now on; ends when the reader fell too far behind."""
-        ...
-
-
-class Clock(Protocol):
-    """Wall time, so that tests can drive it."""
-
-    def now_ms(self) -> int:
-        """Return milliseconds since 1970."""
+    def subscribe(self) -> AsyncIterable[Event]:
+        """Return what happens from now on; it ends when the reader fell too far behind."""
         ...
 
 

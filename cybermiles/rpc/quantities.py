@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from cybermiles.crypto.hashing import keccak256
 from cybermiles.rpc.jsonrpc import SERVER_ERROR, RpcError
 from cybermiles.types.primitives import Address, Hash32
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MAX_QUANTITY_CHARS = 66
-"""0x and 64 digits: 256 bits."""
 _SLOT_DIGITS = 64
 
 
@@ -32,6 +31,15 @@ def encode_data(data: bytes) -> str:
 def encode_word(value: int) -> str:
     """Return a 256-bit word as 32 bytes of DATA."""
     return f"0x{value:064x}"
+
+
+def encode_checksummed(address: bytes) -> str:
+    """Return an address with EIP-55's capitals, for where it is a key that clients look up."""
+    digits = address.hex()
+    digest = keccak256(digits.encode()).hex()
+    return "0x" + "".join(
+        digit.upper() if nibble >= "8" else digit for digit, nibble in zip(digits, digest, strict=False)
+    )
 
 
 def parse_quantity(value: Json) -> int:

@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from cybermiles.rpc.jsonrpc import Json
 from cybermiles.rpc.quantities import encode_data, encode_word
 from cybermiles.types.header import EMPTY_REQUESTS_HASH, ZERO_NONCE
 from cybermiles.types.primitives import EMPTY_OMMERS_HASH, EMPTY_TRIE_ROOT, ZERO_HASH
@@ -21,17 +20,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from cybermiles.execution.outcome import TransactionOutcome
-    from cybermiles.types.block import Block
+    from cybermiles.rpc.jsonrpc import Json
     from cybermiles.types.header import Header
     from cybermiles.types.receipt import Log
     from cybermiles.types.transaction import AccessList, Transaction
+
+
+class Contents(NamedTuple):
+    """A block as it is shown; block 0 and the next block's template have no wire form."""
+
+    header: Header
+    transactions: Sequence[Transaction]
 
 
 class Place(NamedTuple):
     """Where in the chain a transaction is."""
 
     header: Header
-    index: int
+    position: int
+    """Index among the block's transactions."""
 
 
 def header_fields(header: Header) -> dict[str, Json]:
@@ -118,24 +125,26 @@ class Serializer:
     header: Callable[[Header], dict[str, Json]] = header_fields
     """Renders a header."""
 
-    def block(self, block: Block, *, size: int, outcomes: Sequence[TransactionOutcome] | None) -> dict[str, Json]:
+    def block(self, contents: Contents, *, size: int, outcomes: Sequence[TransactionOutcome] | None) -> dict[str, Json]:
         """Return a block; with `outcomes` its transactions in full, without them their hashes."""
-        transactions: list[Json]
+        header, transactions = contents
+        rendered: list[Json]
         if outcomes is None:
-            transactions = [encode_data(tx.hash) for tx in block.transactions]
+            rendered = [encode_data(tx.hash) for tx in transactions]
         else:
-            transactions = [
-                self.included(tx, outcome, Place(block.header, index))
-                for index, (tx, outcome) in enumerate(zip(block.transactions, outcomes, strict=True))
+            rendered = [
+                self.included(tx, outcome, Place(header, position))
+                for position, (tx, outcome) in enumerate(zip(transactions, outcomes, strict=True))
             ]
-        return self._with_body(self.header(block.header), size, transactions)
+        return self._with_body(self.header(header), size, rendered)
 
-    def pending_block(self, header: Header, transactions: Sequence[Transaction], *, full: bool) -> dict[str, Json]:
+    def pending_block(self, contents: Contents, *, full: bool) -> dict[str, Json]:
         """Return the next block's template; its transactions have no receipts yet."""
+        header, transactions = contents
         size = len(header.encode()) + sum(tx.size for tx in transactions)
         rendered: list[Json] = [
-            {**self.pooled(tx), **self._place(Place(header, index))} if full else encode_data(tx.hash)
-            for index, tx in enumerate(transactions)
+            self.pending(tx, Place(header, position)) if full else encode_data(tx.hash)
+            for position, tx in enumerate(transactions)
         ]
         return self._with_body(self.header(header), size, rendered)
 
@@ -158,22 +167,17 @@ class Serializer:
             "transactionIndex": None,
         }
 
-    def receipt(
-        self,
-        block: Block,
-        outcomes: Sequence[TransactionOutcome],
-        index: int,
-    ) -> dict[str, Json]:
+    def receipt(self, contents: Contents, outcomes: Sequence[TransactionOutcome], position: int) -> dict[str, Json]:
         """Return the receipt of one transaction of a block."""
-        first_log = sum(len(outcome.receipt.logs) for outcome in outcomes[:index])
-        return self._receipt(block, outcomes[index], index, first_log)
+        first_log = sum(len(outcome.receipt.logs) for outcome in outcomes[:position])
+        return self._receipt(contents, outcomes[position], position, first_log)
 
-    def receipts(self, block: Block, outcomes: Sequence[TransactionOutcome]) -> list[Json]:
+    def receipts(self, contents: Contents, outcomes: Sequence[TransactionOutcome]) -> list[Json]:
         """Return every receipt of a block."""
         rendered: list[Json] = []
         first_log = 0
-        for index, outcome in enumerate(outcomes):
-            rendered.append(self._receipt(block, outcome, index, first_log))
+        for position, outcome in enumerate(outcomes):
+            rendered.append(self._receipt(contents, outcome, position, first_log))
             first_log += len(outcome.receipt.logs)
         return rendered
 
@@ -198,14 +202,16 @@ class Serializer:
             for position, log in logs
         ]
 
-    def _receipt(self, block: Block, outcome: TransactionOutcome, index: int, first_log: int) -> dict[str, Json]:
-        header, transaction = block.header, block.transactions[index]
+    def _receipt(
+        self, contents: Contents, outcome: TransactionOutcome, position: int, first_log: int
+    ) -> dict[str, Json]:
+        header, transaction = contents.header, contents.transactions[position]
         receipt, contract = outcome.receipt, outcome.contract_address
         rendered: dict[str, Json] = {
             "type": hex(transaction.type),
             "status": "0x1" if receipt.succeeded else "0x0",
             "transactionHash": encode_data(transaction.hash),
-            "transactionIndex": hex(index),
+            "transactionIndex": hex(position),
             "blockHash": encode_data(header.hash),
             "blockNumber": hex(header.height),
             "from": encode_data(transaction.sender),
@@ -214,7 +220,7 @@ class Serializer:
             "cumulativeGasUsed": hex(receipt.cumulative_gas_used),
             "gasUsed": hex(outcome.gas_used),
             "effectiveGasPrice": hex(outcome.effective_gas_price),
-            "logs": self.logs(header, transaction.hash, index, enumerate(receipt.logs, first_log)),
+            "logs": self.logs(header, transaction.hash, position, enumerate(receipt.logs, first_log)),
             "logsBloom": encode_data(receipt.bloom),
         }
         if self.receipt_lane:
@@ -240,7 +246,7 @@ class Serializer:
             "blockHash": encode_data(header.hash),
             "blockNumber": hex(header.height),
             **self._timestamp(header),
-            "transactionIndex": hex(place.index),
+            "transactionIndex": hex(place.position),
         }
 
     def _timestamp(self, header: Header) -> dict[str, Json]:

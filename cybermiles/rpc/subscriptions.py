@@ -95,7 +95,7 @@ class SubscriptionHub:
                 f"too many subscriptions: {limit} (rpc.subscriptions_per_connection_max)",
             )
         subscription_id = self._ids.next()
-        self._subscriptions[subscription_id] = _Subscription(kind, connection, query, full_transactions)
+        self._by_kind[kind][subscription_id] = _Subscription(connection, query, full_transactions)
         return subscription_id
 
     def activate(self, subscription_id: str) -> None:
@@ -115,9 +115,10 @@ class SubscriptionHub:
 
     def drop(self, connection: Connection) -> None:
         """Forget a closed connection."""
-        self._subscriptions = {
-            key: entry for key, entry in self._subscriptions.items() if entry.connection is not connection
-        }
+        for subscriptions in self._by_kind.values():
+            own = [key for key, entry in subscriptions.items() if entry.connection is connection]
+            for key in own:
+                del subscriptions[key]
 
     def publish(self, event: Event) -> None:
         """Tell every subscriber, and the polled filters, of one event."""
@@ -130,7 +131,7 @@ class SubscriptionHub:
             self._publish_transaction(event)
 
     def _of(self, kind: Kind) -> list[tuple[str, _Subscription]]:
-        return [(key, entry) for key, entry in self._subscriptions.items() if entry.kind is kind and entry.is_active]
+        return [(key, entry) for key, entry in self._by_kind[kind].items() if entry.is_active]
 
     def _publish_head(self, event: BlockCommitted) -> None:
         subscribers = self._of(Kind.NEW_HEADS)

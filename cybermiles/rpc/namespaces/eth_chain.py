@@ -14,7 +14,7 @@ from cybermiles.rpc.block_references import (
 from cybermiles.rpc.logs import give_way
 from cybermiles.rpc.methods import Method, Param
 from cybermiles.rpc.quantities import parse_bool, parse_hash, parse_uint64
-from cybermiles.rpc.serializers import Place
+from cybermiles.rpc.serializers import Contents, Place
 from cybermiles.types.transaction import recover_senders
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from cybermiles.rpc.jsonrpc import Json
     from cybermiles.rpc.ports import ChainReader, NodeInfo, TransactionPool
     from cybermiles.rpc.serializers import Serializer
-    from cybermiles.types.block import Block
     from cybermiles.types.primitives import Hash32
     from cybermiles.types.transaction import Transaction
 
@@ -103,32 +102,33 @@ class EthChain:
             template = self._chain.pending_block()
             if template is None:
                 return None
-            return self._serializer.pending_block(*template, full=full)
-        block = self._find(reference)
-        if block is None:
+            return self._serializer.pending_block(Contents(*template), full=full)
+        contents = self._find(reference)
+        if contents is None:
             return None
+        height = contents.header.height
         outcomes = None
         if full:
-            await with_senders(block.transactions)
-            outcomes = self._chain.outcomes(block.height)
-        size = self._chain.block_size(block.height)
-        return self._serializer.block(block, size=size, outcomes=outcomes)
+            await with_senders(contents.transactions)
+            outcomes = self._chain.outcomes(height)
+        size = self._chain.block_size(height)
+        return self._serializer.block(contents, size=size, outcomes=outcomes)
 
     async def block_receipts(self, reference: BlockReference) -> Json:
         """Return every receipt of a block, null for an unknown one."""
-        block = self._find(reference)
-        if block is None:
+        contents = self._find(reference)
+        if contents is None:
             return None
-        await with_senders(block.transactions)
-        return self._serializer.receipts(block, self._chain.outcomes(block.height))
+        await with_senders(contents.transactions)
+        return self._serializer.receipts(contents, self._chain.outcomes(contents.header.height))
 
     def count(self, reference: BlockReference) -> str | None:
         """Return how many transactions a block has, null where there is none."""
         if reference is Tag.PENDING:
             template = self._chain.pending_block()
             return None if template is None else hex(len(template.transactions))
-        block = self._find(reference)
-        return None if block is None else hex(len(block.transactions))
+        contents = self._find(reference)
+        return None if contents is None else hex(len(contents.transactions))
 
     def uncle_count(self, reference: BlockReference) -> str | None:
         """Return 0 for every block there is: the chain never forks."""
@@ -155,22 +155,29 @@ class EthChain:
     def receipt(self, tx_hash: Hash32) -> Json:
         """Return a receipt, null at once for a transaction that is in no block."""
         place = self._chain.locate_transaction(tx_hash)
-        block = None if place is None else self._chain.block(place[0])
-        if place is None or block is None:
+        contents = None if place is None else self._contents(place[0])
+        if place is None or contents is None:
             return None
-        return self._serializer.receipt(block, self._chain.outcomes(place[0]), place[1])
+        return self._serializer.receipt(contents, self._chain.outcomes(place[0]), place[1])
 
-    def _find(self, reference: BlockReference) -> Block | None:
+    def _find(self, reference: BlockReference) -> Contents | None:
         height = find_height(self._chain, reference)
-        return None if height is None else self._chain.block(height)
+        return None if height is None else self._contents(height)
 
-    def _included_at(self, height: int, index: int) -> Json:
+    def _contents(self, height: int) -> Contents | None:
         block = self._chain.block(height)
-        if block is None or index >= len(block.transactions):
+        if block is not None:
+            return Contents(block.header, block.transactions)
+        header = self._chain.header(height)
+        return None if header is None else Contents(header, ())
+
+    def _included_at(self, height: int, position: int) -> Json:
+        contents = self._contents(height)
+        if contents is None or position >= len(contents.transactions):
             return None
-        outcome = self._chain.outcomes(height)[index]
-        place = Place(block.header, index)
-        return self._serializer.included(block.transactions[index], outcome, place)
+        outcome = self._chain.outcomes(height)[position]
+        place = Place(contents.header, position)
+        return self._serializer.included(contents.transactions[position], outcome, place)
 
     def _pending_at(self, index: int) -> Json:
         template = self._chain.pending_block()
@@ -180,9 +187,7 @@ class EthChain:
         return self._serializer.pending(template.transactions[index], place)
 
 
-def _of_block(
-    name: str, handler: Callable[..., Json | Awaitable[Json]], *params: Param[Any]
-) -> Method:
+def _of_block(name: str, handler: Callable[..., Json | Awaitable[Json]], *params: Param[Any]) -> Method:
     return Method(name=name, handler=handler, params=params)
 
 

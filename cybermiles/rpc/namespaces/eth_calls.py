@@ -1,0 +1,149 @@
+"""`eth_call`, `eth_estimateGas`, `eth_createAccessList`: code run on a state that is thrown away.
+
+The executor runs it elsewhere. EIP-7702 authorizations of a call are played as state overrides: each valid
+one gives its account the delegation code, and an estimate adds what each costs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from cybermiles.execution.simulate import AccountOverride, BlockOverride
+from cybermiles.rpc.block_references import Tag, parse_block_reference, state_height
+from cybermiles.rpc.errors import failed_call
+from cybermiles.rpc.jsonrpc import SERVER_ERROR, RpcError
+from cybermiles.rpc.methods import Method, Param
+from cybermiles.rpc.quantities import encode_data
+from cybermiles.rpc.schemas import overrides_parser, parse_block_override, parse_call
+from cybermiles.rpc.serializers import encode_access_list
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cybermiles.rpc.block_references import BlockReference
+    from cybermiles.rpc.config import RpcLimits
+    from cybermiles.rpc.jsonrpc import Json
+    from cybermiles.rpc.ports import ChainReader, Executor, StateOverrides
+    from cybermiles.rpc.schemas import AuthorizationEntry, CallObject
+
+DELEGATION_PREFIX = bytes.fromhex("ef0100")
+"""EIP-7702: code that stands for another account's."""
+AUTHORIZATION_GAS = 25_000
+"""EIP-7702: gas of one authorization, before any refund."""
+
+
+class EthCalls:
+    """The part of the eth namespace that runs code."""
+
+    def __init__(self, chain: ChainReader, executor: Executor, limits: RpcLimits) -> None:
+        self._chain = chain
+        self._executor = executor
+        self._limits = limits
+
+    def methods(self) -> tuple[Method, ...]:
+        """Return the table of methods."""
+        call = Param(parse_call)
+        block: Param[BlockReference] = Param(parse_block_reference, default=Tag.LATEST)
+        overrides: Param[StateOverrides] = Param(overrides_parser(self._limits), default={})
+        block_overrides = Param(parse_block_override, default=BlockOverride())
+        return (
+            Method(
+                name="eth_call",
+                handler=self.call,
+                params=(call, block, overrides, block_overrides),
+                weight=5,
+            ),
+            Method(
+                name="eth_estimateGas",
+                handler=self.estimate_gas,
+                params=(call, block, overrides),
+                weight=10,
+            ),
+            Method(
+                name="eth_createAccessList",
+                handler=self.create_access_list,
+                params=(call, block),
+                weight=10,
+            ),
+        )
+
+    async def call(
+        self,
+        call: CallObject,
+        reference: BlockReference,
+        overrides: StateOverrides,
+        block_overrides: BlockOverride,
+    ) -> str:
+        """Return what the called code returns. Raises RpcError with code 3 where it reverts."""
+        height = self._height(call, reference)
+        result = await self._executor.call(
+            call.to_message(self._gas_limit()),
+            height,
+            self._with_delegations(call.authorization_list or (), height, overrides),
+            block_overrides,
+        )
+        if result.failure is not None:
+            raise failed_call(result)
+        return encode_data(result.output)
+
+    async def estimate_gas(self, call: CallObject, reference: BlockReference, overrides: StateOverrides) -> str:
+        """Return a gas limit with which the call succeeds as a transaction."""
+        return hex(await self.estimate(call, reference, overrides))
+
+    async def estimate(self, call: CallObject, reference: BlockReference, overrides: StateOverrides) -> int:
+        """Return the estimate as a number, for `eth_fillTransaction` too."""
+        height = self._height(call, reference)
+        authorizations = call.authorization_list or []
+        gas = await self._executor.estimate_gas(
+            call.to_message(self._gas_limit()),
+            height,
+            self._with_delegations(authorizations, height, overrides),
+        )
+        return gas + AUTHORIZATION_GAS * len(authorizations)
+
+    async def create_access_list(self, call: CallObject, reference: BlockReference) -> Json:
+        """Return what the call touches, and its gas with that list."""
+        height = self._height(call, reference)
+        access_list, gas_used, failure = await self._executor.create_access_list(
+            call.to_message(self._gas_limit()), height
+        )
+        answer: dict[str, Json] = {
+            "accessList": encode_access_list(access_list),
+            "gasUsed": hex(gas_used),
+        }
+        if failure is not None:
+            answer["error"] = failure
+        return answer
+
+    def _height(self, call: CallObject, reference: BlockReference) -> int:
+        chain_id = self._chain.chain_id
+        if call.chain_id is not None and call.chain_id != chain_id:
+            raise RpcError(
+                SERVER_ERROR,
+                f"chainId does not match node's (have={call.chain_id}, want={chain_id})",
+            )
+        return state_height(self._chain, reference)
+
+    def _gas_limit(self) -> int:
+        return min(self._limits.call_gas_max, self._chain.params.block_gas_limit)
+
+    def _with_delegations(
+        self, entries: Sequence[AuthorizationEntry], height: int, overrides: StateOverrides
+    ) -> StateOverrides:
+        if not entries:
+            return overrides
+        state = self._chain.state(height)
+        merged = dict(overrides)
+        for entry in entries:
+            authorization = entry.to_authorization()
+            authority = authorization.authority()
+            if authority is None or authorization.chain_id not in (0, self._chain.chain_id):
+                continue
+            account = state.account(authority)
+            own = merged.get(authority, AccountOverride())
+            nonce = own.nonce if own.nonce is not None else 0 if account is None else account.nonce
+            if nonce == authorization.nonce:
+                code = DELEGATION_PREFIX + authorization.address if any(authorization.address) else b""
+                merged[authority] = replace(own, code=code, nonce=nonce + 1)
+        return merged

@@ -1,0 +1,84 @@
+"""`txpool_*`: what waits to be in a block."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cybermiles.rpc.methods import Method, Param
+from cybermiles.rpc.quantities import encode_checksummed, parse_address
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from cybermiles.rpc.jsonrpc import Json
+    from cybermiles.rpc.ports import PooledBySender, TransactionPool
+    from cybermiles.rpc.serializers import Serializer
+    from cybermiles.types.primitives import Address
+    from cybermiles.types.transaction import Transaction
+
+
+class TxPool:
+    """The txpool namespace."""
+
+    def __init__(self, pool: TransactionPool, serializer: Serializer) -> None:
+        self._pool = pool
+        self._serializer = serializer
+
+    def methods(self) -> tuple[Method, ...]:
+        """Return the table of methods."""
+        return (
+            Method(name="txpool_status", handler=self.status),
+            Method(name="txpool_content", handler=self.content, weight=10),
+            Method(name="txpool_inspect", handler=self.inspect, weight=10),
+            Method(
+                name="txpool_contentFrom",
+                handler=self.content_from,
+                params=(Param(parse_address),),
+            ),
+        )
+
+    def status(self) -> Json:
+        """Count executable and waiting transactions."""
+        content = self._pool.content()
+        return {"pending": _count(content.pending), "queued": _count(content.queued)}
+
+    def content(self) -> Json:
+        """Return every pooled transaction, by sender and nonce."""
+        return self._rendered(self._serializer.pooled)
+
+    def inspect(self) -> Json:
+        """Return one readable line for each pooled transaction, by sender and nonce."""
+        return self._rendered(_summary)
+
+    def content_from(self, address: Address) -> Json:
+        """Return one sender's pooled transactions, by nonce."""
+        content = self._pool.content()
+        render = self._serializer.pooled
+        return {
+            "pending": _by_nonce(content.pending.get(address, ()), render),
+            "queued": _by_nonce(content.queued.get(address, ()), render),
+        }
+
+    def _rendered(self, render: Callable[[Transaction], Json]) -> Json:
+        content = self._pool.content()
+        return {
+            "pending": _by_sender(content.pending, render),
+            "queued": _by_sender(content.queued, render),
+        }
+
+
+def _count(pooled: PooledBySender) -> str:
+    return hex(sum(map(len, pooled.values())))
+
+
+def _by_sender(pooled: PooledBySender, render: Callable[[Transaction], Json]) -> Json:
+    return {encode_checksummed(sender): _by_nonce(transactions, render) for sender, transactions in pooled.items()}
+
+
+def _by_nonce(transactions: Sequence[Transaction], render: Callable[[Transaction], Json]) -> Json:
+    return {str(transaction.nonce): render(transaction) for transaction in transactions}
+
+
+def _summary(transaction: Transaction) -> str:
+    to = "contract creation" if transaction.to is None else encode_checksummed(transaction.to)
+    return f"{to}: {transaction.value} wei + {transaction.gas_limit} gas x {transaction.max_fee_per_gas} wei"

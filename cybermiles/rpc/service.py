@@ -1,0 +1,106 @@
+"""Puts the RPC server together from the node's ports.
+
+The one function that `node` calls. `extra_methods` come last and win, so that other packages can add
+methods, and a development or conformance network can answer differently, without touching this package.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cybermiles.rpc.dispatcher import Dispatcher
+from cybermiles.rpc.filters import FilterRegistry, IdSource
+from cybermiles.rpc.methods import Method
+from cybermiles.rpc.namespaces.cmt import Cmt
+from cybermiles.rpc.namespaces.debug import Debug
+from cybermiles.rpc.namespaces.eth_calls import EthCalls
+from cybermiles.rpc.namespaces.eth_chain import EthChain
+from cybermiles.rpc.namespaces.eth_fees import EthFees
+from cybermiles.rpc.namespaces.eth_filters import EthFilters
+from cybermiles.rpc.namespaces.eth_state import EthState
+from cybermiles.rpc.namespaces.eth_transactions import EthTransactions
+from cybermiles.rpc.namespaces.net import Net
+from cybermiles.rpc.namespaces.txpool import TxPool
+from cybermiles.rpc.namespaces.web3 import Web3
+from cybermiles.rpc.serializers import Serializer
+from cybermiles.rpc.server import RpcServer
+from cybermiles.rpc.subscriptions import SubscriptionHub
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cybermiles.rpc.config import RpcConfig
+    from cybermiles.rpc.jsonrpc import Json
+    from cybermiles.rpc.ports import (
+        ChainReader,
+        Events,
+        Executor,
+        NodeInfo,
+        Observer,
+        TransactionPool,
+    )
+    from cybermiles.runtime.clock import Clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RpcPorts:
+    """Everything the RPC server needs of the node."""
+
+    chain: ChainReader
+    executor: Executor
+    pool: TransactionPool
+    info: NodeInfo
+    events: Events
+    clock: Clock
+    id_secret: bytes
+    """32 random bytes: filter and subscription ids are derived from it."""
+    observer: Observer | None = None
+
+
+def build_server(
+    config: RpcConfig,
+    ports: RpcPorts,
+    *,
+    serializer: Serializer | None = None,
+    extra_methods: Iterable[Method] = (),
+) -> RpcServer:
+    """Return a server that is ready to be started."""
+    if serializer is None:
+        serializer = Serializer(receipt_lane=config.receipt_lane)
+    ids = IdSource(ports.id_secret)
+    filters = FilterRegistry(ports.chain, serializer=serializer, limits=config.limits, ids=ids, clock=ports.clock)
+    hub = SubscriptionHub(serializer=serializer, limits=config.limits, ids=ids, filters=filters)
+    own = _methods(config, ports, serializer, filters, hub)
+    served = [method for method in (*own, *extra_methods) if method.name.partition("_")[0] in config.namespaces]
+    served.append(Method(name="rpc_modules", handler=lambda: _modules(config)))
+    dispatcher = Dispatcher(served, limits=config.limits, observer=ports.observer)
+    return RpcServer(config, dispatcher, hub, events=ports.events, clock=ports.clock)
+
+
+def _methods(
+    config: RpcConfig,
+    ports: RpcPorts,
+    serializer: Serializer,
+    filters: FilterRegistry,
+    hub: SubscriptionHub,
+) -> list[Method]:
+    chain, pool, limits = ports.chain, ports.pool, config.limits
+    calls = EthCalls(chain, ports.executor, limits)
+    return [
+        *Web3(ports.info).methods(),
+        *Net(ports.info).methods(),
+        *EthChain(chain, pool, ports.info, serializer).methods(),
+        *EthState(chain, pool, limits).methods(),
+        *calls.methods(),
+        *EthFees(chain, limits).methods(),
+        *EthTransactions(chain, pool, calls).methods(),
+        *EthFilters(chain, filters, hub, serializer, limits).methods(),
+        *TxPool(pool, serializer).methods(),
+        *Cmt(chain, pool).methods(),
+        *Debug(chain, pool).methods(),
+    ]
+
+
+def _modules(config: RpcConfig) -> Json:
+    return {name: "1.0" for name in config.namespaces}  # noqa: C420  (a typed dict of Json)
