@@ -16,7 +16,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from cybermiles.crypto.hashing import keccak256
-from cybermiles.errors import StorageError
 from cybermiles.state.nodes import (
     BRANCH_ITEMS,
     DIGITS,
@@ -27,7 +26,7 @@ from cybermiles.state.nodes import (
     unpack_path,
 )
 from cybermiles.state.patch import TriePatch
-from cybermiles.state.reader import RootUpdate
+from cybermiles.state.reader import NoState, RootUpdate
 from cybermiles.state.walk import walk
 from cybermiles.types.account import EMPTY_ACCOUNT, Account
 from cybermiles.types.primitives import EMPTY_TRIE_ROOT, Hash32
@@ -107,7 +106,7 @@ def ordered_root(items: Sequence[bytes]) -> Hash32:
     """Return the root of the trie from rlp(index) to item: a block's transactions or receipts."""
     keys = _index_paths(len(items))
     leaves: list[Change] = [(path, encode_bytes(items[index])) for path, index in keys]
-    return TriePatch(_NoNodes(), ACCOUNT_TRIE).build(leaves)
+    return TriePatch(NoState(), ACCOUNT_TRIE).build(leaves)
 
 
 def find(nodes: NodeReader, owner: bytes, root: Hash32, key: bytes) -> bytes | None:
@@ -184,13 +183,6 @@ class TrieStateReader:
     def code(self, code_hash: Hash32) -> bytes:
         """Return the code with this hash."""
         return self._codes.code(code_hash)
-
-
-class _NoNodes:
-    """`NodeReader` of a trie that is built from nothing."""
-
-    def node(self, owner: bytes, node_hash: Hash32) -> bytes:
-        raise StorageError(f"no trie node {owner.hex()}/{node_hash.hex()} in an empty store")
 
 
 def _update_storage(

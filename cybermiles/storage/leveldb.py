@@ -44,7 +44,7 @@ DEFAULT_OPTIONS = LevelDBOptions()
 BLOOM_FILTER_BITS = 10
 """Per key: 1 % of the lookups of absent keys read a table file in vain."""
 
-_LOCKED = ("already held by process", "Resource temporarily unavailable", "LOCK")
+_LOCKED = ("/LOCK: already held by process", "/LOCK: Resource temporarily unavailable")
 _RESTORE = (
     "stop the node and restore this directory from a snapshot, or sync into a new one; "
     "the bytes on disk are not what was written"
@@ -84,10 +84,13 @@ class LevelDB:
         return value
 
     def iterate(self, start: bytes, stop: bytes, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
-        """Yield (key, value) with start <= key < stop as they were when the iteration began."""
+        """Yield (key, value) with start <= key < stop as they were when the iteration began.
+
+        Raises StorageError where a part of the range cannot be read, also at its end.
+        """
         try:
-            with self._db.iterator(start=start, stop=stop, reverse=reverse, verify_checksums=True) as entries:
-                yield from entries
+            with self._db.raw_iterator(verify_checksums=True) as cursor:
+                yield from _backward(cursor, start, stop) if reverse else _forward(cursor, start, stop)
         except (plyvel.Error, RuntimeError) as error:
             raise self._translate(error) from error
 
@@ -132,7 +135,7 @@ class LevelDB:
     def _translate(self, error: Exception) -> StorageError:
         detail = error.args[0] if error.args else ""
         message = detail.decode(errors="replace") if isinstance(detail, bytes) else str(error)
-        if any(mark in message for mark in _LOCKED[:2]) and _LOCKED[2] in message:
+        if any(mark in message for mark in _LOCKED):
             advice = "another node runs on this directory; stop it, or start with another one"
         elif isinstance(error, plyvel.CorruptionError):
             advice = _RESTORE
@@ -141,3 +144,29 @@ class LevelDB:
         else:
             advice = "check that the disk has room and that the directory is readable and writable"
         return StorageError(f"database {self._path}: {message} ({advice})")
+
+
+def _forward(cursor: plyvel.RawIterator, start: bytes, stop: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Walk up. plyvel's own iterator ends a range silently where a table is damaged; this one checks."""
+    cursor.seek(start)
+    while cursor.valid():
+        key, value = cursor.item()
+        if key >= stop:
+            return
+        yield key, value
+        cursor.next()
+
+
+def _backward(cursor: plyvel.RawIterator, start: bytes, stop: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Walk down from below `stop`."""
+    cursor.seek(stop)
+    if cursor.valid():
+        cursor.prev()
+    else:
+        cursor.seek_to_last()
+    while cursor.valid():
+        key, value = cursor.item()
+        if key < start:
+            return
+        yield key, value
+        cursor.prev()

@@ -9,7 +9,7 @@ Then it was written again, with the height of its second birth, and is spared:
                            │                                                 │
        list of 20: birth 30 ≥ 20, keep           list of 40: birth 30 < 40, delete
 
-Work is done in bounded steps between blocks, under the committer's lock.
+Work is done in steps between blocks, under the committer's lock.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from cybermiles.storage.schema import (
     at_height,
     decode_stale,
     encode_height,
-    encode_stale,
     height_in,
     height_range,
     node_key,
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
 MINIMUM_RETAINED = 2
 """State roots a node needs: the head's, and its parent's for blocks that are executed again."""
 NODES_PER_STEP = 4096
-"""Nodes looked at in one step: some 50 ms."""
+"""Nodes looked at in one step, if one block did not make more: some 50 ms."""
 NODES_PER_COMPACTION = 16_384
 """Nodes deleted before the next slice of the key space is compacted."""
 SLICES = 256
@@ -77,10 +76,11 @@ class Pruner:
         self._deleted_since_compaction = 0
         self._slice = 0
 
-    def step(self, max_nodes: int = NODES_PER_STEP) -> int:
-        """Look at up to `max_nodes` stale nodes and return how many; 0 when nothing is left to do.
+    def step(self, enough: int = NODES_PER_STEP) -> int:
+        """Look at stale nodes, `enough` or a whole block's, and return how many; 0: nothing to do.
 
-        Call it after each commit, or until it returns 0 when idle. Raises StorageError.
+        Called after each commit this keeps up with the chain, as one block's list is done for each
+        block that adds one. Raises StorageError.
         """
         with self._lock:
             batch: dict[bytes, bytes | None] = {}
@@ -91,11 +91,10 @@ class Pruner:
                 return 0
             for key, value in self._store.iterate(*height_range(STALE, 0, oldest)):
                 stale = decode_stale(value)
-                due, rest = stale[: max_nodes - looked_at], stale[max_nodes - looked_at :]
-                self._delete(height_in(key), due, batch)
-                batch[key] = encode_stale(rest) if rest else None
-                looked_at += len(due)
-                if looked_at >= max_nodes:
+                self._delete(height_in(key), stale, batch)
+                batch[key] = None
+                looked_at += len(stale)
+                if looked_at >= enough:
                     break
             if oldest > self._chain.oldest_state:
                 batch[OLDEST_STATE] = encode_height(oldest)
