@@ -74,7 +74,7 @@ class ChainView:
 
     def locate_transaction(self, tx_hash: Hash32) -> tuple[int, int] | None:
         location = self._database.transactions.find(tx_hash)
-        return None if location is None else (location[0], location[1])
+        return None if location is None else (location.height, location.index)
 
     def state(self, height: int) -> StateReader:
         header = self._available(height)

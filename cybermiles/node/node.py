@@ -58,7 +58,7 @@ async def _run(
     try:
         if components.rpc is not None:
             await components.rpc.start()
-            log.info("rpc_listening", url=components.rpc.url)
+            supervisor.start("rpc", components.rpc.run())
             if banner is not None:
                 banner(components.rpc.url)
         gc.collect()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,11 +15,11 @@ from cybermiles.mempool.admission import Admission
 from cybermiles.mempool.pool import Pool
 from cybermiles.mempool.service import MempoolService
 from cybermiles.node.chain_view import ChainView
-from cybermiles.node.events import EventSource
+from cybermiles.node.events import CommittedBlocks, EventFeed
 from cybermiles.node.info import LocalNode
 from cybermiles.node.pool_view import PoolView
 from cybermiles.node.simulator import Simulator
-from cybermiles.rpc.server import RpcServer
+from cybermiles.rpc.service import RpcPorts, build_server
 from cybermiles.runtime.clock import SystemClock
 from cybermiles.runtime.event_bus import EventBus
 from cybermiles.runtime.executor import Worker
@@ -29,11 +30,10 @@ from cybermiles.vm.pyevm.backend import PyEvmBackend
 from cybermiles.vm.rules import ChainRules, Fork
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from cybermiles.chain.genesis import GenesisDocument
     from cybermiles.node.config import NodeConfig
     from cybermiles.node.data_dir import DataDir
+    from cybermiles.rpc.server import RpcServer
     from cybermiles.types.events import Event
 
 SIGNATURE_THREADS = 2
@@ -68,9 +68,7 @@ class Components:
     store: LevelDB
     signer: FileSigner
     engine: SoloEngine
-    mempool: MempoolService
     rpc: RpcServer | None
-    events: EventBus[Event]
 
     def close(self) -> None:
         """Release files and locks, last opened first."""
@@ -103,7 +101,7 @@ def build(
         params=document.params,
         validators=document.validator_set,
         worker=workers.blocks,
-        listeners=(mempool, EventSource(events.publish)),
+        listeners=(mempool, CommittedBlocks(events.publish)),
     )
     signer = FileSigner(
         directory.validator_key, directory.validator_state, document.chain_id, document.hash
@@ -122,8 +120,19 @@ def build(
         genesis_hash=document.hash,
     )
     view = ChainView(database, document.chain_id, document.params, mempool.candidates)
-    rpc = _rpc(config, document, view, mempool, workers, events.subscribe) if config.rpc_enabled else None
-    return Components(store, signer, engine, mempool, rpc, events)
+    rpc = None
+    if config.rpc_enabled:
+        ports = RpcPorts(
+            chain=view,
+            executor=Simulator(_chain(document, rules), view, workers.calls),
+            pool=PoolView(mempool),
+            info=LocalNode(document.chain_id),
+            events=EventFeed(events),
+            clock=clock,
+            id_secret=secrets.token_bytes(32),
+        )
+        rpc = build_server(config.rpc, ports)
+    return Components(store, signer, engine, rpc)
 
 
 def _chain(document: GenesisDocument, rules: ChainRules) -> Chain:

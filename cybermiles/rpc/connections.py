@@ -8,11 +8,10 @@ else hands the connection on.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from aiohttp import web
 
-from cybermiles.errors import InvariantViolation
 from cybermiles.rpc.access import is_loopback
 from cybermiles.rpc.jsonrpc import LIMIT_EXCEEDED, RpcError, encode_error
 
@@ -93,20 +92,20 @@ class _Doorkeeper(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Decide about the connection."""
-        if not isinstance(transport, asyncio.Transport):
-            raise InvariantViolation("a stream transport is expected")
-        reason = self._refuse(_remote(transport))
+        # A server socket's transport is a stream; uvloop's does not inherit asyncio's class for one.
+        stream = cast("asyncio.Transport", transport)
+        reason = self._refuse(_remote(stream))
         if reason is None:
             protocol = self._successor()
-            transport.set_protocol(protocol)
-            protocol.connection_made(transport)
+            stream.set_protocol(protocol)
+            protocol.connection_made(stream)
             return
         body = encode_error(None, RpcError(LIMIT_EXCEEDED, f"too many connections: {reason}"))
-        transport.write(
+        stream.write(
             b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
             b"Retry-After: 10\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
         )
-        transport.close()
+        stream.close()
 
 
 def _remote(transport: asyncio.BaseTransport | None) -> str:
