@@ -2,13 +2,13 @@
 
 Decided in block order from the gas *limit* a transaction asks for, which is known before it runs:
 
-    1. free       gas limit ≤ free_gas_limit, whatever price it offers, while its (from, to) pair and its sender
-                  have no free transaction in this block yet and slots, free gas and free compute units last.
-                  Charged 0.
+    1. free       gas limit ≤ free_gas_limit, whatever price it offers, while its sender has no free transaction in
+                  this block yet and slots, free gas and free compute units last. Charged 0.
     2. paid       effective price ≥ min_gas_price. Charged that price; nothing is burnt.
     3. otherwise  not includable now (it may be free in a later block) or, over the free limit, not at all.
 
-Sponsored transactions (lane 2) come with the fees contract. A failed free transaction keeps its slot.
+One per sender implies the original's one per (from, to) pair, so no book of pairs is kept. A failed free
+transaction keeps its slot. Sponsored transactions (lane 2) come with the fees contract.
 """
 
 from __future__ import annotations
@@ -55,7 +55,6 @@ class LaneBook:
 
     def __init__(self, params: ChainParams) -> None:
         self._params = params
-        self._free_pairs: dict[tuple[Address, Address | None], None] = {}
         self._free_senders: dict[Address, None] = {}
         self._free_compute_units = 0
         self._gas_used = 0
@@ -98,9 +97,7 @@ class LaneBook:
         self._gas_used += gas_used
         self.compute_units += compute_units
         if decision.lane is Lane.FREE:
-            sender = transaction.sender
-            self._free_pairs[sender, transaction.to] = None
-            self._free_senders[sender] = None
+            self._free_senders[transaction.sender] = None
             self.free_gas += transaction.gas_limit
             self._free_compute_units += compute_units
 
@@ -111,7 +108,6 @@ class LaneBook:
             gas_limit <= params.free_gas_limit
             and len(self._free_senders) < params.free_slots_per_block
             and transaction.sender not in self._free_senders
-            and (transaction.sender, transaction.to) not in self._free_pairs
             and self.free_gas + gas_limit <= params.free_gas_per_block
             and self._free_compute_units + params.free_compute_units_per_transaction
             <= params.free_compute_units_per_block

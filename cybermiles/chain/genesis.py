@@ -1,8 +1,14 @@
 """The genesis document: what a chain starts from, as people write and read it.
 
-A document is JSON whose numbers are decimal strings, so that no reader's number type can bend them. Reading it checks every
-field and the sum of all coins; an error names the field's path and, for an unknown key, the nearest valid one. Its hash is taken
-over a canonical encoding of the content and not over the text, and block 0 commits to it.
+A document is JSON whose numbers are decimal strings, so that no reader's number type can bend them. Reading it
+checks every field and the sum of all coins; an error names the field's path and, for an unknown key, the nearest
+valid one. Its hash is taken over a canonical encoding of the content and not over the text, and block 0 commits
+to it.
+
+    JSON text --parse_genesis--> GenesisDocument --accounts()--> state of block 0
+              <--format_genesis-                 --hash--------> extra data of block 0
+
+Whatever its source, a document that exists adds up: the checks across fields run when it is built.
 """
 
 from __future__ import annotations
@@ -12,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from cybermiles.chain.issuance import IssuanceSchedule
 from cybermiles.chain.params import PARAM_SPECS, ChainParams, params_from_strings
-from cybermiles.chain.predeploys import VESTING, predeployed_code
+from cybermiles.chain.predeploys import VESTING, is_reserved, predeployed_code
 from cybermiles.chain.reading import Field, parse_json
 from cybermiles.crypto.hashing import keccak256
 from cybermiles.errors import ConfigError
 from cybermiles.types import rlp
 from cybermiles.types.primitives import Address, ChainId, Hash32, Timestamp, Wei
-from cybermiles.types.validator import Validator, ValidatorSet
+from cybermiles.types.validator import MAX_TOTAL_POWER, Validator, ValidatorSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -75,18 +81,35 @@ class GenesisValidator:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenesisDocument:
-    """A checked document. `validators` may be empty in a template, which no node starts from."""
+    """A checked document. `validators` may be empty in a template, which no node starts from.
+
+    Raises ConfigError where coins do not add up to the supply, where they would go to an address nobody can
+    spend from, and where the validators are no possible set.
+    """
 
     name: str
+    """For people."""
     chain_id: ChainId
+    """EIP-155 chain id, also in consensus signatures."""
     timestamp: Timestamp
+    """Time of block 0 and start of the issuance schedule."""
     allow_unprotected: bool
     """Whether legacy transactions without chain id are accepted."""
     supply: Wei
+    """All coins of block 0."""
     params: ChainParams
+    """In force from block 1."""
     validators: tuple[GenesisValidator, ...]
+    """Who decides block 1."""
     allocations: tuple[Allocation, ...]
+    """Free coins."""
     vesting: tuple[VestingGrant, ...]
+    """Locked coins, held by the vesting contract."""
+
+    def __post_init__(self) -> None:
+        _check_sum(self)
+        _check_holders(self)
+        _check_validators(self)
 
     @property
     def hash(self) -> Hash32:
@@ -136,8 +159,16 @@ class GenesisDocument:
         return replace(self, validators=tuple(validators))
 
     def with_timestamp(self, timestamp: int) -> GenesisDocument:
-        """Return the document of a chain that starts at another time."""
-        return replace(self, timestamp=Timestamp(timestamp))
+        """Return the document of a chain that starts at another time; vesting moves along with it."""
+        shift = timestamp - self.timestamp
+        return replace(
+            self,
+            timestamp=Timestamp(timestamp),
+            vesting=tuple(
+                replace(grant, start=Timestamp(grant.start + shift), end=Timestamp(grant.end + shift))
+                for grant in self.vesting
+            ),
+        )
 
     def _to_item(self) -> list[Any]:
         return [
@@ -170,11 +201,11 @@ class GenesisDocument:
         ]
 
 
-def parse_genesis(text: str) -> GenesisDocument:
+def parse_genesis(source: str | bytes) -> GenesisDocument:
     """Return the document in a JSON text. Raises ConfigError with the path of the first wrong field."""
-    root = Field(parse_json(text), "genesis")
+    root = Field(parse_json(source), "genesis")
     fields = root.object(_KEYS)
-    document = GenesisDocument(
+    return GenesisDocument(
         name=fields["name"].text(maximum=64),
         chain_id=ChainId(fields["chain_id"].integer(minimum=1, maximum=2**53 - 1)),
         timestamp=Timestamp(fields["genesis_time"].time()),
@@ -185,10 +216,6 @@ def parse_genesis(text: str) -> GenesisDocument:
         allocations=tuple(_allocation(entry) for entry in fields["allocations"].items()),
         vesting=tuple(_grant(entry) for entry in fields["vesting"].items()),
     )
-    _check_sum(document)
-    if document.validators:
-        _check_validators(document)
-    return document
 
 
 def _parameters(field: Field) -> ChainParams:
@@ -207,7 +234,7 @@ def _validator(field: Field) -> GenesisValidator:
         Validator(
             fields["consensus_key"].hex(size=32),
             fields["operator"].address(),
-            fields["power"].integer(minimum=1, maximum=2**60),
+            fields["power"].integer(minimum=1, maximum=MAX_TOTAL_POWER),
         ),
     )
 
@@ -243,8 +270,25 @@ def _check_sum(document: GenesisDocument) -> None:
         raise ConfigError("genesis.supply_cmt: the supply is over the parameter max_supply")
 
 
+def _check_holders(document: GenesisDocument) -> None:
+    paths = [(f"genesis.allocations[{i}].address", a.address) for i, a in enumerate(document.allocations)]
+    paths += [(f"genesis.vesting[{i}].holder", grant.holder) for i, grant in enumerate(document.vesting)]
+    for path, holder in paths:
+        if is_reserved(holder):
+            raise ConfigError(
+                f"{path}: 0x{holder.hex()} is a precompiled or predeployed contract; coins there could never be spent"
+            )
+
+
 def _check_validators(document: GenesisDocument) -> None:
-    keys = [entry.validator.consensus_key for entry in document.validators]
-    for index, key in enumerate(keys):
-        if key in keys[:index]:
-            raise ConfigError(f"genesis.validators[{index}].consensus_key: another validator has this key")
+    seen: dict[bytes, int] = {}
+    power = 0
+    for index, entry in enumerate(document.validators):
+        first = seen.setdefault(entry.validator.consensus_key, index)
+        if first != index:
+            raise ConfigError(
+                f"genesis.validators[{index}].consensus_key: genesis.validators[{first}] has this key already"
+            )
+        power += entry.validator.power
+    if power > MAX_TOTAL_POWER:
+        raise ConfigError(f"genesis.validators: the powers sum to {power}, but may sum to {MAX_TOTAL_POWER} at most")

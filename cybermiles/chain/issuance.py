@@ -1,7 +1,7 @@
 """Minting: the supply as a function of time, exact to the wei.
 
 S_0 is the genesis supply and S_{y+1} = S_y + floor(S_y · rate). Inside year y the supply grows linearly:
-S(t) = S_y + floor(floor(S_y · rate) · elapsed / year). A block mints S(its time) − S(its parent's time), so slow or
+S(t) = S_y + floor(floor(S_y · rate) · elapsed / year). A block mints S(its time) - S(its parent's time), so slow or
 fast blocks change nothing and every partition of time mints the same. After ten years the rate becomes
 `inflation_rate_after`; the cap holds for ever. Years have 365 days and count from genesis.
 """
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from cybermiles.errors import InvariantViolation
 from cybermiles.types.primitives import Wei
 
 if TYPE_CHECKING:
@@ -52,7 +53,12 @@ def supply_at(schedule: IssuanceSchedule, timestamp: int) -> Wei:
 
 
 def minted_between(schedule: IssuanceSchedule, parent_time: int, time: int) -> Wei:
-    """Return what the block at `time` mints after a parent at `parent_time`."""
+    """Return what the block at `time` mints after a parent at `parent_time`. Wei.
+
+    Raises InvariantViolation for a time before the parent's; headers with one are refused long before.
+    """
+    if time < parent_time:
+        raise InvariantViolation(f"time runs backwards: {time} after {parent_time}")
     return Wei(supply_at(schedule, time) - supply_at(schedule, parent_time))
 
 
@@ -61,10 +67,10 @@ def supply_at_year(schedule: IssuanceSchedule, year: int) -> int:
     """Return the supply at the start of a year, counted from 0 at genesis."""
     supply = schedule.genesis_supply
     for earlier in range(year):
-        grown = supply + _growth(schedule, earlier, supply)
+        grown = min(supply + _growth(schedule, earlier, supply), schedule.max_supply)
         if grown == supply and earlier >= YEARS_OF_ISSUE:
-            break
-        supply = min(grown, schedule.max_supply)
+            break  # the rate changes no more, so neither does the supply: no timestamp makes this loop long
+        supply = grown
     return supply
 
 

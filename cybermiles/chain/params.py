@@ -1,7 +1,8 @@
 """Every number of the chain that governance may change, with its unit, default and bounds.
 
 Parameters are part of consensus: each header commits to their hash. In documents they are decimal strings
-(ratios are "8/100"), so that no reader's number type can bend them.
+(ratios are "8/100"), so that no reader's number type can bend them. Bounds are part of the type: the original
+took any number that parsed, so that one vote could set an inflation of 800 % or divide by zero.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import dataclass, fields
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from cybermiles.chain.reading import nearest
 from cybermiles.crypto.hashing import keccak256
 from cybermiles.errors import ConfigError
 from cybermiles.types import rlp
@@ -24,8 +26,11 @@ class ParamSpec:
     """What a parameter may be."""
 
     unit: str
+    """As documents write it behind the number."""
     minimum: int | Fraction
+    """Least value; its type is the parameter's."""
     maximum: int | Fraction
+    """Largest value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +91,7 @@ class ChainParams:
 
 
 _GAS_MAX = 2**40
+_MAX_DIGITS = 30
 PARAM_SPECS: dict[str, ParamSpec] = {
     "free_gas_limit": ParamSpec(unit="gas", minimum=21_000, maximum=2**24),
     "free_slots_per_block": ParamSpec(unit="transactions", minimum=0, maximum=10_000),
@@ -116,28 +122,36 @@ _ORDERED = (
 def params_from_strings(values: Mapping[str, str]) -> ChainParams:
     """Return the parameters of a document; those it does not name have their defaults.
 
-    Raises ConfigError for a value that is not a number of the parameter's kind or is out of bounds. Unknown
-    names are the document reader's business.
+    Raises ConfigError for an unknown name, for a value that is not a number of the parameter's kind, and for one
+    out of bounds.
     """
     parsed: dict[str, int | Fraction] = {}
     for name, text in values.items():
+        if name not in PARAM_SPECS:
+            raise ConfigError(f"there is no such parameter; {nearest(name, tuple(PARAM_SPECS))}")
         ratio = isinstance(PARAM_SPECS[name].minimum, Fraction)
         parsed[name] = _ratio(name, text) if ratio else _integer(name, text)
     return ChainParams(**parsed)  # type: ignore[arg-type]  # the kind was decided by the table
 
 
 def _integer(name: str, text: str) -> int:
-    if not (text.isascii() and text.isdigit()) or (len(text) > 1 and text[0] == "0"):
-        raise ConfigError(f'{name} is "{text}", but must be a decimal integer such as "100"')
+    if not _is_integer(text):
+        raise ConfigError(f'{name} is "{text[:_MAX_DIGITS]}", but must be a decimal integer such as "100"')
     return int(text)
 
 
 def _ratio(name: str, text: str) -> Fraction:
     numerator, slash, denominator = text.partition("/")
     parts = (numerator, denominator if slash else "1")
-    if not all(part.isascii() and part.isdigit() for part in parts) or int(parts[1]) == 0:
-        raise ConfigError(f'{name} is "{text}", but must be a ratio such as "8/100"')
+    if not all(map(_is_integer, parts)) or parts[1] == "0":
+        raise ConfigError(f'{name} is "{text[:_MAX_DIGITS]}", but must be a ratio such as "8/100"')
     return Fraction(int(parts[0]), int(parts[1]))
+
+
+def _is_integer(text: str) -> bool:
+    if not (text.isascii() and text.isdigit()) or len(text) > _MAX_DIGITS:
+        return False
+    return text == "0" or text[0] != "0"
 
 
 def _to_string(value: int | Fraction) -> str:

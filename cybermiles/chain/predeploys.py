@@ -121,6 +121,14 @@ The very bytes that other chains have there; the PyPI package multicall 0.15.2 s
 0xd5c15df687b16f2ff992fc8d767b4216323184a2bbc6ee2f9c398c318e770891.
 """
 
+LAST_PRECOMPILE = 0x1FF
+"""Ethereum keeps the addresses up to here for precompiled contracts; the highest today is 0x100."""
+
+
+def is_reserved(address: Address) -> bool:
+    """Return whether an address is the zero address, in the precompiles' range or a predeploy's."""
+    return int.from_bytes(address) <= LAST_PRECOMPILE or address in predeployed_code()
+
 
 def predeployed_code() -> dict[Address, bytes]:
     """Return address to runtime code of every predeploy, in address order."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cybermiles.crypto.hashing import keccak256
@@ -13,23 +15,48 @@ from cybermiles.types.primitives import WEI_PER_CMT, Address
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
+MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
+"""About a hundred thousand allocations."""
 MAX_DEPTH = 8
+"""Nesting of objects and lists; documents need three."""
+_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 _DAYS_BEFORE_MONTH = (0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334)
 
 
-def parse_json(text: str) -> Any:  # noqa: ANN401  (any JSON value; `Field` gives it a type)
-    """Return the value of a JSON text. Raises ConfigError for wrong JSON, duplicate keys and bare numbers."""
-    if len(text) > MAX_DOCUMENT_BYTES:
+@dataclass(frozen=True, slots=True)
+class _BareNumber:
+    """Stands for a JSON number: readers bend those, so a document must not have any."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Ambiguous:
+    """Stands for an object in which a key stands twice."""
+
+    key: str
+
+
+def parse_json(source: str | bytes) -> Any:  # noqa: ANN401  (any JSON value; `Field` gives it a type)
+    """Return the value of a JSON text for `Field` to read.
+
+    Raises ConfigError for a text that is too large, nested too deep, not UTF-8 or not JSON. Bare numbers and
+    duplicate keys are reported by `Field`, which knows their path.
+    """
+    if len(source) > MAX_DOCUMENT_BYTES:
         raise ConfigError(f"the document is larger than {MAX_DOCUMENT_BYTES} bytes")
+    try:
+        text = source.decode() if isinstance(source, bytes) else source
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"the document is not UTF-8 text: {error}") from error
     _check_depth(text)
     try:
         return json.loads(
             text,
             object_pairs_hook=_unique,
-            parse_float=_no_number,
-            parse_int=_no_number,
-            parse_constant=_no_number,
+            parse_float=_BareNumber,
+            parse_int=_BareNumber,
+            parse_constant=_BareNumber,
         )
     except json.JSONDecodeError as error:
         raise ConfigError(f"not JSON: {error}") from error
@@ -47,9 +74,7 @@ class Field:
         value = self._expect(dict, "an object")
         for key in value:
             if key not in keys:
-                near = difflib.get_close_matches(key, keys, n=1)
-                hint = f'did you mean "{near[0]}"?' if near else f"valid keys: {', '.join(keys)}"
-                raise ConfigError(f'{self.path}: unknown key "{key}"; {hint}')
+                raise ConfigError(f"{self.path}: unknown key {_shown(key)}; {nearest(key, keys)}")
         for key in keys:
             if key not in value:
                 raise ConfigError(f'{self.path}: the key "{key}" is missing')
@@ -122,14 +147,28 @@ class Field:
         return seconds
 
     def _expect(self, kind: type, description: str) -> Any:  # noqa: ANN401
+        if isinstance(self._value, _BareNumber):
+            number = self._value.text[:40]
+            raise ConfigError(f"{self.path}: the bare number {number} must be {description}; numbers stand in quotes")
+        if isinstance(self._value, _Ambiguous):
+            raise ConfigError(f"{self.path}: the key {_shown(self._value.key)} stands twice in this object")
         if type(self._value) is not kind:
             raise self._error(self._value, description)
         return self._value
 
     def _error(self, value: Any, expected: str) -> ConfigError:  # noqa: ANN401
-        shown = json.dumps(value)
-        shown = shown if len(shown) <= 80 else shown[:77] + "..."
-        return ConfigError(f"{self.path}: {shown} must be {expected}")
+        return ConfigError(f"{self.path}: {_shown(value)} must be {expected}")
+
+
+def nearest(key: str, valid: Sequence[str]) -> str:
+    """Return the hint for an unknown key: the valid one it resembles, or all of them."""
+    near = difflib.get_close_matches(key[:64], valid, n=1)
+    return f'did you mean "{near[0]}"?' if near else f"valid: {', '.join(valid)}"
+
+
+def _shown(value: Any) -> str:  # noqa: ANN401
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def checksum(address: bytes) -> str:
@@ -197,25 +236,21 @@ def _is_hex(text: str) -> bool:
     return all(character in "0123456789abcdefABCDEF" for character in text)
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ConfigError(f'the key "{twice}" stands twice in one object')
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any] | _Ambiguous:
+    value: dict[str, Any] = {}
+    for key, entry in pairs:
+        if key in value:
+            return _Ambiguous(key)
+        value[key] = entry
     return value
-
-
-def _no_number(text: str) -> Any:  # noqa: ANN401
-    raise ConfigError(f'the bare number {text} must be a decimal string: "{text}"')
 
 
 def _check_depth(text: str) -> None:
     depth = 0
-    for character in text:
-        if character in "[{":
+    for token in _STRING_OR_BRACKET.finditer(text):
+        if token.group() in ("[", "{"):
             depth += 1
             if depth > MAX_DEPTH:
                 raise ConfigError(f"the document is nested more than {MAX_DEPTH} deep")
-        elif character in "]}":
+        elif token.group() in ("]", "}"):
             depth -= 1

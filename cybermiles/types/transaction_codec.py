@@ -33,13 +33,10 @@ from cybermiles.types.transaction import (
 )
 
 if TYPE_CHECKING:
-    from cybermiles.types.rlp import Item
     from cybermiles.types.transaction import AccessList
 
 MAX_TRANSACTION_BYTES = 128 * 1024
 """Wire bytes of one transaction, as in geth's pool."""
-MAX_RLP_DEPTH = 4
-"""Transaction, access list, entry, slots."""
 
 
 def decode_transaction(raw: bytes) -> Transaction:
@@ -56,41 +53,36 @@ def decode_transaction(raw: bytes) -> Transaction:
     try:
         if kind >= 0xC0:
             return _legacy(raw)
-        if kind == DYNAMIC_FEE:
-            return _typed(raw, DYNAMIC_FEE, 12)
-        if kind == ACCESS_LIST:
-            return _typed(raw, ACCESS_LIST, 11)
-        if kind == SET_CODE:
-            return _typed(raw, SET_CODE, 13)
+        if kind in (DYNAMIC_FEE, ACCESS_LIST, SET_CODE):
+            return _typed(raw, kind)
     except DecodingError as error:
         raise MalformedTransaction(str(error)) from error
     raise UnsupportedTransactionType(f"transaction type not supported: {kind}")
 
 
 def _legacy(raw: bytes) -> Transaction:
-    fields = rlp.as_list(rlp.decode(raw, max_depth=1), length=9)
-    nonce, price, gas_limit, to, value, data, v_item, r_item, s_item = fields
-    v = rlp.as_int(v_item, bits=72)
-    if v in (27, 28):
-        chain_id, y_parity = None, v - 27
-    elif v >= 35:
-        chain_id, y_parity = (v - 35) // 2, (v - 35) % 2
-    else:
-        raise InvalidSignature(f"invalid transaction v, r, s values: v is {v}")
-    if chain_id is not None and chain_id >> 64:
-        raise MalformedTransaction("chain id over 64 bits")
-    r, s = _signature(y_parity, r_item, s_item)
-    gas_price = rlp.as_int(price)
+    position = _body(raw, 0)
+    (nonce, gas_price, gas_limit), position = rlp.read_ints(raw, position, 3)
+    to, position = _recipient(raw, position)
+    (value,), position = rlp.read_ints(raw, position, 1)
+    data, position = rlp.read_bytes(raw, position)
+    (v, r, s), position = rlp.read_ints(raw, position, 3)
+    if position != len(raw):
+        raise DecodingError("rlp: bytes after the signature")
+    chain_id, y_parity = _replay_protection(v)
+    if (nonce | gas_limit) >> 64:
+        raise MalformedTransaction("nonce or gas limit over 64 bits")
+    _check_signature(y_parity, r, s)
     return Transaction(
         type=LEGACY,
         chain_id=chain_id,
-        nonce=rlp.as_int(nonce, bits=64),
+        nonce=nonce,
         max_priority_fee_per_gas=gas_price,
         max_fee_per_gas=gas_price,
-        gas_limit=rlp.as_int(gas_limit, bits=64),
-        to=_recipient(to),
-        value=rlp.as_int(value),
-        data=rlp.as_bytes(data),
+        gas_limit=gas_limit,
+        to=to,
+        value=value,
+        data=data,
         y_parity=y_parity,
         r=r,
         s=s,
@@ -98,89 +90,131 @@ def _legacy(raw: bytes) -> Transaction:
     )
 
 
-def _typed(raw: bytes, kind: int, field_count: int) -> Transaction:
-    fields = rlp.as_list(rlp.decode(raw[1:], max_depth=MAX_RLP_DEPTH), length=field_count)
-    chain_id = rlp.as_int(fields[0], bits=64)
-    nonce = rlp.as_int(fields[1], bits=64)
-    tip = rlp.as_int(fields[2])
+def _replay_protection(v: int) -> tuple[int | None, int]:
+    """Return (chain id or None, y parity) of a legacy signature's v (EIP-155)."""
+    if v in (27, 28):
+        return None, v - 27
+    if v < 35:
+        raise InvalidSignature(f"invalid transaction v, r, s values: v is {v}")
+    chain_id, y_parity = divmod(v - 35, 2)
+    if chain_id >> 64:
+        raise MalformedTransaction("chain id over 64 bits")
+    return chain_id, y_parity
+
+
+def _typed(raw: bytes, kind: int) -> Transaction:
+    position = _body(raw, 1)
     if kind == ACCESS_LIST:
-        cap, rest = tip, fields[3:]
+        (chain_id, nonce, cap, gas_limit), position = rlp.read_ints(raw, position, 4)
+        tip = cap
     else:
-        cap, rest = rlp.as_int(fields[3]), fields[4:]
-    gas_limit, to_item, value, data, access_list = rest[:5]
-    to = _recipient(to_item)
+        (chain_id, nonce, tip, cap, gas_limit), position = rlp.read_ints(raw, position, 5)
+    to, position = _recipient(raw, position)
+    (value,), position = rlp.read_ints(raw, position, 1)
+    data, position = rlp.read_bytes(raw, position)
+    access_list, position = _access_list(raw, position)
     authorizations: tuple[Authorization, ...] = ()
     if kind == SET_CODE:
-        if to is None:
-            raise MalformedTransaction("a set-code transaction needs a recipient")
-        authorizations = _authorizations(rest[5])
-    y_parity = rlp.as_int(fields[-3], bits=8)
-    r, s = _signature(y_parity, fields[-2], fields[-1])
+        authorizations, position = _authorizations(raw, position)
+        if to is None or not authorizations:
+            raise MalformedTransaction("a set-code transaction needs a recipient and at least one authorization")
+    (y_parity, r, s), position = rlp.read_ints(raw, position, 3)
+    if position != len(raw):
+        raise DecodingError("rlp: bytes after the signature")
+    if (chain_id | nonce | gas_limit) >> 64:
+        raise MalformedTransaction("chain id, nonce or gas limit over 64 bits")
+    _check_signature(y_parity, r, s)
     return Transaction(
         type=kind,
         chain_id=chain_id,
         nonce=nonce,
         max_priority_fee_per_gas=tip,
         max_fee_per_gas=cap,
-        gas_limit=rlp.as_int(gas_limit, bits=64),
+        gas_limit=gas_limit,
         to=to,
-        value=rlp.as_int(value),
-        data=rlp.as_bytes(data),
+        value=value,
+        data=data,
         y_parity=y_parity,
         r=r,
         s=s,
         raw=raw,
-        access_list=_access_list(access_list),
+        access_list=access_list,
         authorizations=authorizations,
     )
 
 
-def _signature(y_parity: int, r_item: Item, s_item: Item) -> tuple[int, int]:
-    r, s = rlp.as_int(r_item), rlp.as_int(s_item)
+def _body(raw: bytes, position: int) -> int:
+    """Return where the fields start; the list at `position` must fill the rest of the bytes."""
+    start, stop = rlp.read_list(raw, position)
+    if stop != len(raw):
+        raise DecodingError(f"rlp: {len(raw) - stop} bytes after the transaction")
+    return start
+
+
+def _check_signature(y_parity: int, r: int, s: int) -> None:
     if y_parity > 1 or not 0 < r < N or not 0 < s <= HALF_N:
         raise InvalidSignature("invalid transaction v, r, s values")
-    return r, s
 
 
-def _recipient(item: Item) -> Address | None:
-    data = rlp.as_bytes(item)
+def _recipient(raw: bytes, position: int) -> tuple[Address | None, int]:
+    data, position = rlp.read_bytes(raw, position)
     if not data:
-        return None
+        return None, position
     if len(data) != 20:
         raise MalformedTransaction(f"a recipient has 20 bytes or none, not {len(data)}")
-    return Address(data)
+    return Address(data), position
 
 
-def _access_list(item: Item) -> AccessList:
+def _address(raw: bytes, position: int) -> tuple[Address, int]:
+    data, position = rlp.read_bytes(raw, position)
+    if len(data) != 20:
+        raise MalformedTransaction(f"an address has 20 bytes, not {len(data)}")
+    return Address(data), position
+
+
+def _access_list(raw: bytes, position: int) -> tuple[AccessList, int]:
+    position, end = rlp.read_list(raw, position)
+    if position == end:
+        return (), end
     entries = []
-    for entry in rlp.as_list(item):
-        address, slots = rlp.as_list(entry, length=2)
-        entries.append(
-            (
-                Address(rlp.as_bytes(address, size=20)),
-                tuple(int.from_bytes(rlp.as_bytes(slot, size=32)) for slot in rlp.as_list(slots)),
-            )
-        )
-    return tuple(entries)
+    while position < end:
+        position, entry_end = rlp.read_list(raw, position)
+        address, position = _address(raw, position)
+        slots, position = _slots(raw, position)
+        if position != entry_end:
+            raise DecodingError("rlp: an access list entry is an address and its slots")
+        entries.append((address, slots))
+    if position != end:
+        raise DecodingError("rlp: the last entry ends after the access list")
+    return tuple(entries), end
 
 
-def _authorizations(item: Item) -> tuple[Authorization, ...]:
+def _slots(raw: bytes, position: int) -> tuple[tuple[int, ...], int]:
+    """Read a list of 32-byte slots, each of which takes 33 bytes."""
+    start, end = rlp.read_list(raw, position)
+    slots = tuple(int.from_bytes(raw[at + 1 : at + 33]) for at in range(start, end, 33) if raw[at] == 0xA0)
+    if len(slots) * 33 != end - start:
+        raise DecodingError("rlp: a storage slot has 32 bytes")
+    return slots, end
+
+
+def _authorizations(raw: bytes, position: int) -> tuple[tuple[Authorization, ...], int]:
+    """Read the list of EIP-7702; who signed each is a question for execution."""
+    position, end = rlp.read_list(raw, position)
     authorizations = []
-    for entry in rlp.as_list(item):
-        chain_id, address, nonce, y_parity, r, s = rlp.as_list(entry, length=6)
-        authorizations.append(
-            Authorization(
-                rlp.as_int(chain_id),
-                Address(rlp.as_bytes(address, size=20)),
-                rlp.as_int(nonce, bits=64),
-                rlp.as_int(y_parity, bits=8),
-                rlp.as_int(r),
-                rlp.as_int(s),
-            )
-        )
-    if not authorizations:
-        raise MalformedTransaction("a set-code transaction needs at least one authorization")
-    return tuple(authorizations)
+    while position < end:
+        position, entry_end = rlp.read_list(raw, position)
+        (chain_id,), position = rlp.read_ints(raw, position, 1)
+        address, position = _address(raw, position)
+        (nonce, y_parity, r, s), position = rlp.read_ints(raw, position, 4)
+        if position != entry_end:
+            raise DecodingError("rlp: an authorization has six fields")
+        if nonce >> 64 or y_parity >> 8:
+            raise MalformedTransaction("authorization: nonce over 64 bits or y parity over 8")
+        authorizations.append(Authorization(chain_id, address, nonce, y_parity, r, s))
+    if position != end:
+        raise DecodingError("rlp: the last authorization ends after the list")
+    return tuple(authorizations), end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

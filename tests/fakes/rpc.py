@@ -462,3 +462,87 @@ class FakeNode:
 def hexed(value):
     """Return bytes as DATA."""
     return "0x" + value.hex()
+
+
+def valid_requests(node):
+    """Return (method, params) pairs that a fresh node answers with a result; every served method at least once."""
+    chain = node.chain
+    block, legacy = chain.blocks[2], chain.blocks[1].transactions[0]
+    last = chain.blocks[5]
+    call = {"from": hexed(SENDER), "to": hexed(CONTRACT), "data": "0x01", "value": "0x1", "gas": "0x7530"}
+    sender, contract, tx = hexed(SENDER), hexed(CONTRACT), hexed(legacy.hash)
+    at_hash = {"blockHash": hexed(block.hash), "requireCanonical": True}
+    new = hexed(sign_transaction(9).raw)
+    by_block = [
+        (f"eth_{name}By{suffix}", [key, *rest])
+        for suffix, key in (("Number", "0x2"), ("Hash", hexed(block.hash)))
+        for name, rest in (("getBlock", [True]), ("getBlockTransactionCount", []))
+    ]
+    by_place = [
+        (f"eth_get{name}ByBlock{suffix}AndIndex", [key, "0x1"])
+        for suffix, key in (("Number", "0x2"), ("Hash", hexed(block.hash)))
+        for name in ("Transaction", "Uncle")
+    ]
+    return [
+        *by_block,
+        *by_place,
+        ("eth_getUncleCountByBlockNumber", ["latest"]),
+        ("eth_getUncleCountByBlockHash", [hexed(block.hash)]),
+        *[("eth_getBlockByNumber", [tag, full]) for tag in ("earliest", "latest", "0x3", "0x4") for full in (True, False)],
+        ("eth_getBlockByNumber", ["pending", True]),
+        ("eth_getBlockByNumber", ["pending", False]),
+        ("eth_getBlockByNumber", ["0x64", True]),
+        ("eth_getBlockByHash", ["0x" + "00" * 32, False]),
+        *[("eth_getBlockReceipts", [key]) for key in ("0x0", "0x1", "0x2", "0x4", "0x5", "0x64", hexed(block.hash))],
+        ("eth_getBlockReceipts", [at_hash]),
+        *[("eth_getTransactionByHash", [hexed(t.hash)]) for b in chain.blocks.values() for t in b.transactions],
+        *[("eth_getTransactionReceipt", [hexed(t.hash)]) for b in chain.blocks.values() for t in b.transactions],
+        ("eth_getTransactionByHash", ["0x" + "00" * 32]),
+        ("eth_getTransactionReceipt", ["0x" + "00" * 32]),
+        ("eth_getTransactionByBlockNumberAndIndex", ["pending", "0x0"]),
+        ("eth_getBlockTransactionCountByNumber", ["pending"]),
+        *[(f"eth_{name}", []) for name in ("accounts", "baseFee", "blobBaseFee", "blockNumber", "chainId", "syncing")],
+        *[(f"eth_{name}", []) for name in ("gasPrice", "maxPriorityFeePerGas")],
+        *[(f"eth_{name}", [sender, key]) for name in ("getBalance", "getTransactionCount") for key in ("latest", "pending", "0x1", at_hash)],
+        ("eth_getCode", [contract, "latest"]),
+        ("eth_getCode", [sender]),
+        ("eth_getStorageAt", [contract, "0x0", "latest"]),
+        ("eth_getStorageAt", [sender, "0x" + "00" * 32, "latest"]),
+        ("eth_getStorageValues", [{contract: ["0x0", "0x1"], sender: ["0x0"]}, "latest"]),
+        ("eth_getProof", [contract, ["0x0", "0x" + "00" * 31 + "01", "0x7"], "latest"]),
+        ("eth_getProof", [hexed(STRANGER), ["0x0"], at_hash]),
+        ("eth_call", [call, "latest"]),
+        ("eth_call", [call, "latest", {contract: {"balance": "0x1", "stateDiff": {"0x0": "0x1"}}}, {"number": "0x9"}]),
+        ("eth_estimateGas", [call]),
+        ("eth_createAccessList", [call, "latest"]),
+        ("eth_fillTransaction", [call]),
+        ("eth_fillTransaction", [{**call, "gas": "0x7a121"}]),
+        ("eth_fillTransaction", [{**call, "gasPrice": "0x1"}]),
+        ("eth_fillTransaction", [{**call, "gasPrice": "0x1", "accessList": [{"address": contract, "storageKeys": ["0x" + "00" * 32]}]}]),
+        ("eth_fillTransaction", [{**call, "authorizationList": [{"chainId": "0x1", "address": contract, "nonce": "0x0", "yParity": "0x0", "r": "0x1", "s": "0x1"}]}]),
+        ("eth_feeHistory", ["0x3", "latest", [10, 50.5, 100]]),
+        ("eth_feeHistory", [2, "0x2", []]),
+        ("eth_feeHistory", ["0x400", "pending", None]),
+        ("eth_sendRawTransaction", [new]),
+        ("eth_getLogs", [{"fromBlock": "0x0", "toBlock": "latest"}]),
+        ("eth_getLogs", [{"blockHash": hexed(last.hash), "address": contract, "topics": [None, [hexed(TOPIC)]]}]),
+        ("eth_newFilter", [{"fromBlock": "0x0", "address": [contract]}]),
+        ("eth_newBlockFilter", []),
+        ("eth_newPendingTransactionFilter", []),
+        ("eth_uninstallFilter", ["0x1"]),
+        ("net_version", []),
+        ("net_listening", []),
+        ("net_peerCount", []),
+        ("web3_clientVersion", []),
+        ("web3_sha3", ["0x68656c6c6f"]),
+        ("txpool_status", []),
+        ("txpool_content", []),
+        ("txpool_inspect", []),
+        ("txpool_contentFrom", [sender]),
+        ("cmt_transactionStatus", [tx]),
+        ("cmt_params", []),
+        ("cmt_supply", ["latest"]),
+        ("rpc_modules", []),
+        *[(f"debug_getRaw{name}", ["0x2"]) for name in ("Header", "Block", "Receipts")],
+        ("debug_getRawTransaction", [tx]),
+    ]

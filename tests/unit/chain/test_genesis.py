@@ -145,7 +145,9 @@ def test_two_validators_with_one_key_are_refused():
         parse_genesis(json.dumps(root))
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", "nul", '{"a": 1.5}', '{"a": NaN}', '{"a": "1", "a": "2"}', "[" * 99_000])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{", "nul", '{"a": 1.5}', '{"a": NaN}', '{"a": "1", "a": "2"}', "[" * 99_000]
+)
 def test_texts_that_are_no_document_are_refused(text):
     with pytest.raises(ConfigError):
         parse_genesis(text)
