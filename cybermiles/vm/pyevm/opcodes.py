@@ -108,7 +108,7 @@ UNARY: dict[int, Callable[[int], int]] = {
 
 
 def calldataload(frame: Frame) -> None:
-    start = frame.stack_values.pop()
+    start = frame.stack_pop1_int()
     data = frame.msg.data[start : start + 32] if start < len(frame.msg.data) else b""
     frame.stack_values.append(int.from_bytes(data) << 8 * (32 - len(data)))
 

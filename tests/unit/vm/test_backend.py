@@ -165,6 +165,7 @@ def test_clz_counts_leading_zeros_from_osaka(value, zeros):
     ("code", "failure"),
     [
         ("01", Failure.STACK_UNDERFLOW),
+        ("35", Failure.STACK_UNDERFLOW),
         ("5f" * 1025, Failure.STACK_OVERFLOW),
         ("5f80" * 513, Failure.STACK_OVERFLOW),
         ("600456", Failure.INVALID_JUMP),
