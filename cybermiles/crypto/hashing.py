@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from hashlib import sha256 as _sha256
 
+import sha3
 from eth_hash.backends.pysha3 import keccak256 as _keccak256
 
 from cybermiles.errors import ConfigError
@@ -24,6 +25,8 @@ def sha256(data: bytes) -> bytes:
 
 
 def assert_backend() -> None:
-    """Raise ConfigError unless keccak is the native one and right."""
+    """Raise ConfigError unless keccak is safe-pysha3's C extension and gives the known answer."""
+    if sha3.keccak_256.__module__ != "_pysha3":
+        raise ConfigError("keccak-256 does not come from safe-pysha3's C extension; reinstall from the lock file")
     if keccak256(b"") != _EMPTY:
         raise ConfigError("keccak-256 gives wrong results; reinstall from the lock file")

@@ -49,22 +49,35 @@ def recover_addresses(batch: Iterable[tuple[bytes, int, int, int]]) -> list[byte
 
 
 def sign(message_hash: bytes, private_key: bytes) -> tuple[int, int, int]:
-    """Return (y parity, r, s), deterministic (RFC 6979) and with low s."""
-    signature = coincurve.PrivateKey(private_key).sign_recoverable(message_hash, hasher=None)
+    """Return (y parity, r, s) over a 32-byte hash, deterministic (RFC 6979) and with low s.
+
+    Raises InvalidSignature for a private key out of range.
+    """
+    signature = _private_key(private_key).sign_recoverable(message_hash, hasher=None)
     return signature[64], int.from_bytes(signature[:32]), int.from_bytes(signature[32:64])
 
 
 def address_of(private_key: bytes) -> bytes:
     """Return the 20-byte address of a private key. Raises InvalidSignature for one out of range."""
-    try:
-        key = coincurve.PrivateKey(private_key).public_key
-    except ValueError as error:
-        raise InvalidSignature("the private key is not between 1 and the group order") from error
-    return keccak256(key.format(compressed=False)[1:])[12:]
+    return keccak256(_private_key(private_key).public_key.format(compressed=False)[1:])[12:]
 
 
 def assert_backend() -> None:
-    """Raise ConfigError unless recovery gives a known answer."""
-    expected = "2c7536e3605d9c16a7a3d7b1898e529396a65c23"
-    if address_of(bytes.fromhex("4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318")).hex() != expected:
-        raise ConfigError("secp256k1 gives wrong results; reinstall from the lock file")
+    """Raise ConfigError unless libsecp256k1 signs and recovers the known answer."""
+    key, digest = bytes(31) + b"\x01", keccak256(b"cybermiles")
+    y_parity, r, s = sign(digest, key)
+    known = "7e5f4552091a69125d5dfcb7b8c2659029395bdf"
+    if type(coincurve.GLOBAL_CONTEXT.ctx).__module__ != "_cffi_backend":
+        raise ConfigError("secp256k1 is not the C library; reinstall coincurve from the lock file")
+    if s > HALF_N or recover_address(digest, y_parity, r, s).hex() != known or address_of(key).hex() != known:
+        raise ConfigError("secp256k1 gives wrong results; reinstall coincurve from the lock file")
+
+
+def _private_key(private_key: bytes) -> coincurve.PrivateKey:
+    """Return coincurve's key of 32 bytes; shorter ones would silently be padded there."""
+    try:
+        if len(private_key) == 32:
+            return coincurve.PrivateKey(private_key)
+    except ValueError as error:
+        raise InvalidSignature("the private key is not between 1 and the group order") from error
+    raise InvalidSignature(f"a private key has 32 bytes, not {len(private_key)}")

@@ -106,6 +106,6 @@ def decode_header(item: Item) -> Header:
         extra_data=rlp.as_bytes(fields[12], size=32),
         prev_randao=Hash32(rlp.as_bytes(fields[13], size=32)),
     )
-    if list(header._fields()) != fields:  # noqa: SLF001  (this module's own class)
+    if list(header._fields()) != fields:
         raise DecodingError("header: a field that this chain fixes has another value")
     return header

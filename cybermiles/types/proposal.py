@@ -6,8 +6,10 @@ sign bytes    tag(16) ‖ chain id(8) ‖ genesis hash(32) ‖ height(8) ‖ rou
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from cybermiles.types.primitives import Hash32
+if TYPE_CHECKING:
+    from cybermiles.types.primitives import Hash32
 
 _TAG = b"cmt/proposal".ljust(16, b"\x00")
 
