@@ -29,9 +29,9 @@ def status(*, transaction_hash: str, rpc_url: str, as_json: bool) -> None:
     """
     Field(transaction_hash, "TRANSACTION_HASH").hex(size=32)
     result = call(rpc_url, "cmt_transactionStatus", transaction_hash)
-    if result is None:
+    if result["status"] == "unknown":
         raise CommandError("this node does not know the transaction: it never arrived, or over an hour ago")
-    parts = [result["state"]]
+    parts = [result["status"]]
     if result.get("blockNumber") is not None:
         parts.append(f"in block {int(result['blockNumber'], 16)}")
     if result.get("reason"):
