@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from cybermiles.types.transaction import Transaction
 
 MAX_EVIDENCE_BYTES = 16 * 1024
+"""Proofs of misbehaviour in one block, without their prefixes."""
+MAX_HEADER_BYTES = 1024
+"""Encoded; a header of all maximal fields has 653."""
+MAX_CONSENSUS_BYTES = 256 * 1024
+"""Encoded consensus fields: the evidence and a commit of more than 3,000 validators."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,12 +110,36 @@ def decode_block(raw: bytes, *, max_bytes: int) -> Block:
     """Return the block that `raw` is the canonical encoding of. Raises DecodingError."""
     if len(raw) > max_bytes:
         raise DecodingError(f"a block of {len(raw)} bytes, {max_bytes} are allowed")
-    header, transactions, consensus = rlp.as_list(rlp.decode(raw), length=3)
-    try:
-        decoded = tuple(decode_transaction(rlp.as_bytes(tx)) for tx in rlp.as_list(transactions))
-    except InvalidTransaction as error:
-        raise DecodingError(f"block: {error}") from error
-    return Block(decode_header(header), decoded, _decode_consensus(consensus))
+    start, end = rlp.read_list(raw, 0)
+    header, position = _bounded_item(raw, start, MAX_HEADER_BYTES, max_depth=1)
+    transactions, position = _decode_transactions(raw, position)
+    consensus, position = _bounded_item(raw, position, MAX_CONSENSUS_BYTES, max_depth=3)
+    if not position == end == len(raw):
+        raise DecodingError("block: three items are expected and nothing after them")
+    return Block(decode_header(header), transactions, _decode_consensus(consensus))
+
+
+def _bounded_item(raw: bytes, position: int, max_bytes: int, *, max_depth: int) -> tuple[Item, int]:
+    """Decode the list at `position`, looking at its size before its content."""
+    _, end = rlp.read_list(raw, position)
+    if end - position > max_bytes:
+        raise DecodingError(f"block: a part of {end - position} bytes, {max_bytes} are allowed")
+    return rlp.decode(raw[position:end], max_depth=max_depth), end
+
+
+def _decode_transactions(raw: bytes, position: int) -> tuple[tuple[Transaction, ...], int]:
+    """Decode one by one, so that the first bytes that are no transaction end the work."""
+    position, end = rlp.read_list(raw, position)
+    transactions = []
+    while position < end:
+        encoded, position = rlp.read_bytes(raw, position)
+        try:
+            transactions.append(decode_transaction(encoded))
+        except InvalidTransaction as error:
+            raise DecodingError(f"block: transaction {len(transactions)}: {error}") from error
+    if position != end:
+        raise DecodingError("block: the last transaction ends after the list")
+    return tuple(transactions), end
 
 
 def _decode_consensus(item: Item) -> ConsensusData:
