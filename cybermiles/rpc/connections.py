@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 from aiohttp import web
 
+from cybermiles.errors import InvariantViolation
 from cybermiles.rpc.access import is_loopback
 from cybermiles.rpc.jsonrpc import LIMIT_EXCEEDED, RpcError, encode_error
 

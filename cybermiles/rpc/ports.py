@@ -31,15 +31,15 @@ if TYPE_CHECKING:
     PooledBySender: TypeAlias = Mapping[Address, Sequence[Transaction]]
 
 
-class StateUnavailable(CybermilesError):  # noqa: N818  (it says what is wrong, as the whole tree does)
+class StateUnavailable(CybermilesError):
     """The state after a block is not stored any more; the message says which states are."""
 
 
-class Overloaded(CybermilesError):  # noqa: N818
+class Overloaded(CybermilesError):
     """The executor's queue is full; the caller may try again later."""
 
 
-class ExecutionTimeout(CybermilesError):  # noqa: N818
+class ExecutionTimeout(CybermilesError):
     """A call was stopped because it ran for too long; the message says how long is allowed."""
 
 

@@ -28,7 +28,7 @@ CLOSE_GRACE_SECONDS = 5
 """How long a slow peer may take to read up to the close frame."""
 
 
-class _Closed(Exception):  # noqa: N818  (a signal inside this module, not an error)
+class _Closed(Exception):
     """Ends every task of a session."""
 
 

@@ -83,9 +83,7 @@ def sign_transaction(nonce=0, *, key=KEY, **fields):
 
 def authorization(nonce=0, *, key=OTHER_KEY, address=CONTRACT):
     """Return a signed EIP-7702 authorization."""
-    message = b"\x05" + rlp.encode_list(
-        (rlp.encode_int(CHAIN_ID), rlp.encode_bytes(address), rlp.encode_int(nonce))
-    )
+    message = b"\x05" + rlp.encode_list((rlp.encode_int(CHAIN_ID), rlp.encode_bytes(address), rlp.encode_int(nonce)))
     return Authorization(CHAIN_ID, address, nonce, *sign(keccak256(message), key))
 
 
@@ -250,9 +248,7 @@ class FakeExecutor:
 
     async def create_access_list(self, message, height):
         failure = None if self.result.failure is None else self.result.failure.value
-        return await self._answer(
-            ("access", message, height), (((CONTRACT, (0, 1)),), self.gas, failure)
-        )
+        return await self._answer(("access", message, height), (((CONTRACT, (0, 1)),), self.gas, failure))
 
     async def _answer(self, asked, answer):
         self.asked.append(asked)
@@ -488,7 +484,11 @@ def valid_requests(node):
         *by_place,
         ("eth_getUncleCountByBlockNumber", ["latest"]),
         ("eth_getUncleCountByBlockHash", [hexed(block.hash)]),
-        *[("eth_getBlockByNumber", [tag, full]) for tag in ("earliest", "latest", "0x3", "0x4") for full in (True, False)],
+        *[
+            ("eth_getBlockByNumber", [tag, full])
+            for tag in ("earliest", "latest", "0x3", "0x4")
+            for full in (True, False)
+        ],
         ("eth_getBlockByNumber", ["pending", True]),
         ("eth_getBlockByNumber", ["pending", False]),
         ("eth_getBlockByNumber", ["0x64", True]),
@@ -503,7 +503,11 @@ def valid_requests(node):
         ("eth_getBlockTransactionCountByNumber", ["pending"]),
         *[(f"eth_{name}", []) for name in ("accounts", "baseFee", "blobBaseFee", "blockNumber", "chainId", "syncing")],
         *[(f"eth_{name}", []) for name in ("gasPrice", "maxPriorityFeePerGas")],
-        *[(f"eth_{name}", [sender, key]) for name in ("getBalance", "getTransactionCount") for key in ("latest", "pending", "0x1", at_hash)],
+        *[
+            (f"eth_{name}", [sender, key])
+            for name in ("getBalance", "getTransactionCount")
+            for key in ("latest", "pending", "0x1", at_hash)
+        ],
         ("eth_getCode", [contract, "latest"]),
         ("eth_getCode", [sender]),
         ("eth_getStorageAt", [contract, "0x0", "latest"]),
@@ -518,8 +522,28 @@ def valid_requests(node):
         ("eth_fillTransaction", [call]),
         ("eth_fillTransaction", [{**call, "gas": "0x7a121"}]),
         ("eth_fillTransaction", [{**call, "gasPrice": "0x1"}]),
-        ("eth_fillTransaction", [{**call, "gasPrice": "0x1", "accessList": [{"address": contract, "storageKeys": ["0x" + "00" * 32]}]}]),
-        ("eth_fillTransaction", [{**call, "authorizationList": [{"chainId": "0x1", "address": contract, "nonce": "0x0", "yParity": "0x0", "r": "0x1", "s": "0x1"}]}]),
+        (
+            "eth_fillTransaction",
+            [{**call, "gasPrice": "0x1", "accessList": [{"address": contract, "storageKeys": ["0x" + "00" * 32]}]}],
+        ),
+        (
+            "eth_fillTransaction",
+            [
+                {
+                    **call,
+                    "authorizationList": [
+                        {
+                            "chainId": "0x1",
+                            "address": contract,
+                            "nonce": "0x0",
+                            "yParity": "0x0",
+                            "r": "0x1",
+                            "s": "0x1",
+                        }
+                    ],
+                }
+            ],
+        ),
         ("eth_feeHistory", ["0x3", "latest", [10, 50.5, 100]]),
         ("eth_feeHistory", [2, "0x2", []]),
         ("eth_feeHistory", ["0x400", "pending", None]),
