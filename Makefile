@@ -2,9 +2,16 @@
 
 PYTHON ?= $(shell for p in python3.11 python3.13 python3; do \
 	command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 13)))' 2>/dev/null && echo $$p && break; done)
+UV ?= uv
 BIN := .venv/bin
 SOURCES := cybermiles tests benchmarks
 ARGS ?=
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+LOCK := $(UV) pip compile pyproject.toml --universal --python-version 3.11 --prerelease if-necessary-or-explicit \
+	--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --quiet --extra fast --group build
+
+# `make test` ends with pytest's own summary, also when another make calls this one.
+MAKEFLAGS += --no-print-directory
 
 .PHONY: devnet test setup fmt lint unit test-vectors bench lock pr clean
 
@@ -18,18 +25,22 @@ setup: .venv/.dev
 	$(PYTHON) -m venv .venv
 
 .venv/.runtime: requirements.lock pyproject.toml | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(PIP) --require-hashes -r requirements.lock
+	$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
 .venv/.dev: requirements-dev.lock pyproject.toml | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(PIP) --require-hashes -r requirements-dev.lock
+	$(PIP) --no-deps --no-build-isolation -e .
 	@touch .venv/.runtime $@
 
 # Real JavaScript clients are tested where Node.js is; without it their tests are skipped visibly.
-tests/e2e/node/node_modules: tests/e2e/node/package-lock.json
-	@if command -v npm >/dev/null; then npm ci --prefix tests/e2e/node --silent --no-audit --no-fund && touch $@; fi
+NODE_MODULES := $(if $(and $(shell command -v node),$(shell command -v npm)),$(patsubst \
+	%/package-lock.json,%/node_modules/.package-lock.json,$(wildcard tests/e2e/node/package-lock.json)))
+
+tests/e2e/node/node_modules/.package-lock.json: tests/e2e/node/package-lock.json
+	@npm ci --prefix tests/e2e/node --silent --no-audit --no-fund && touch $@ || \
+		echo "npm could not install the JavaScript clients; their tests will be skipped" >&2
 
 fmt: .venv/.dev
 	$(BIN)/ruff format $(SOURCES)
@@ -42,7 +53,7 @@ lint: .venv/.dev
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/codespell $(SOURCES) docs README.md CONTRIBUTING.md CHANGELOG.md
 
-test: lint tests/e2e/node/node_modules
+test: lint $(NODE_MODULES)
 	$(BIN)/python -m pytest -q
 
 unit: .venv/.dev
@@ -55,10 +66,8 @@ bench: .venv/.dev
 	$(BIN)/python -m benchmarks.run $(ARGS)
 
 lock:
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--prerelease if-necessary-or-explicit --extra fast --group build pyproject.toml -o requirements.lock
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--prerelease if-necessary-or-explicit --extra fast --group build --group dev pyproject.toml -o requirements-dev.lock
+	$(LOCK) -o requirements.lock
+	$(LOCK) --group dev -o requirements-dev.lock
 
 pr: test
 

@@ -163,7 +163,9 @@ def erc20_transfers(count=500, senders=100):
     selector = keccak256(b"transfer(address,uint256)")[:4]
 
     def call(sender, nonce, to, amount):
-        return sign(sender, nonce, token, selector + encode(["address", "uint256"], ["0x" + to.hex(), amount]), gas=100_000)
+        return sign(
+            sender, nonce, token, selector + encode(["address", "uint256"], ["0x" + to.hex(), amount]), gas=100_000
+        )
 
     spread = [call(0, 1 + n, funded[n + 1], 10**20) for n in range(senders - 1)]
     nonces = [0] * senders
@@ -171,7 +173,9 @@ def erc20_transfers(count=500, senders=100):
     block = []
     for i in range(count):
         sender = i % senders
-        block.append(call(sender, nonces[sender], accounts(300)[i * 7 % 300] if i < 300 else funded[(i * 7) % senders], 5))
+        block.append(
+            call(sender, nonces[sender], accounts(300)[i * 7 % 300] if i < 300 else funded[(i * 7) % senders], 5)
+        )
         nonces[sender] += 1
     return compare("ERC-20 transfers", [[deploy], spread, block], funded)
 

@@ -42,7 +42,6 @@ def measure(count, size, senders=200):
         began = time.perf_counter()
         send_batches(port, raws, size)
         ingested = time.perf_counter()
-        index_of = {tx.hash.hex(): i for i, tx in enumerate(load)}
         done, height = 0, first
         while done < count:
             head = int(rpc(url, "eth_blockNumber"), 16)

@@ -9,7 +9,7 @@ import time
 import eth_account
 from eth.vm.forks.shanghai.transactions import ShanghaiTransactionBuilder
 
-from benchmarks.load import transfers, accounts
+from benchmarks.load import accounts, transfers
 from cybermiles.types.transaction import recover_senders
 from cybermiles.types.transaction_codec import decode_transaction
 

@@ -73,7 +73,7 @@ def node(home, funded, port=18545, log=None):
     )
     directory.create_chain(document)
     assert format_genesis(document)
-    output = open(log or Path(home) / "node.log", "w")
+    output = (Path(log) if log else Path(home) / "node.log").open("w")  # noqa: SIM115  (closed after the yield)
     process = subprocess.Popen(
         [sys.executable, "-m", "cybermiles", "node", "start", "--home", str(home), "--rpc-port", str(port)],
         stdout=output,
@@ -116,7 +116,5 @@ def rpc(url, method, *params):
 
 def resident_bytes(pid):
     """Return (now, peak) resident memory of a process."""
-    fields = dict(
-        line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in line
-    )
+    fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in line)
     return tuple(int(fields[name].split()[0]) * 1024 for name in ("VmRSS", "VmHWM"))

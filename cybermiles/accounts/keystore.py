@@ -1,6 +1,7 @@
 """Web3 Secret Storage v3 files: what geth and every wallet import and export.
 
-Encryption is eth-account's (scrypt with N = 2^18 unless told otherwise); this module keeps the directory, modes and errors.
+Encryption is eth-account's (scrypt with N = 2^18 unless told otherwise); this module keeps the directory, the file
+modes and the errors.
 """
 
 from __future__ import annotations

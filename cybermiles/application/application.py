@@ -1,8 +1,8 @@
 """The application below the consensus engine: builds, checks, executes and commits blocks.
 
-The engine's calls arrive one after another on the event loop; the work runs in the one execution thread. A block that was
-built or checked keeps its outcome, by hash, until its height is decided, so nothing is executed twice. Whoever listens is told of a
-block after it is durable and before the next height begins.
+The engine's calls arrive one after another on the event loop; the work runs in the one execution thread. A
+block that was built or checked keeps its outcome, by hash, until its height is decided, so nothing is executed
+twice. Whoever listens is told of a block after it is durable and before the next height begins.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Executed:
 class ChainApplication:
     """`consensus.ports.Application` over the execution layer and the database."""
 
-    def __init__(  # noqa: PLR0913  (the composition root wires every port by name)
+    def __init__(
         self,
         *,
         chain: Chain,

@@ -122,7 +122,7 @@ The very bytes that other chains have there; the PyPI package multicall 0.15.2 s
 """
 
 LAST_PRECOMPILE = 0x1FF
-"""Ethereum keeps the addresses up to here for precompiled contracts; the highest today is 0x100."""
+"""Precompiled contracts stand up to here: Ethereum's below 0x100, other chains' above (RIP-7587)."""
 
 
 def is_reserved(address: Address) -> bool:

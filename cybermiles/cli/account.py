@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 from eth_account import Account
 
 from cybermiles.accounts.keystore import Keystore
-from cybermiles.chain.reading import Field, checksum
+from cybermiles.chain.reading import Field, checksum, format_time
 from cybermiles.cli.options import home_option, password_option, read_password, resolve_home
 from cybermiles.cli.output import answer, json_option, reports_errors
 from cybermiles.errors import ConfigError
 from cybermiles.node.data_dir import DataDir
+from cybermiles.runtime.clock import SystemClock
 
 
 @click.group()
@@ -27,7 +27,7 @@ def account() -> None:
 @json_option
 @reports_errors
 def new(*, home: Path | None, password_file: Path | None, as_json: bool) -> None:
-    """Create an account with a new key.
+    r"""Create an account with a new key.
 
     \b
     Example:
@@ -42,7 +42,7 @@ def new(*, home: Path | None, password_file: Path | None, as_json: bool) -> None
 @json_option
 @reports_errors
 def list_(*, home: Path | None, as_json: bool) -> None:
-    """List the accounts.
+    r"""List the accounts.
 
     \b
     Example:
@@ -61,7 +61,7 @@ def list_(*, home: Path | None, as_json: bool) -> None:
 @json_option
 @reports_errors
 def import_(*, key_file: Path, home: Path | None, password_file: Path | None, as_json: bool) -> None:
-    """Store the private key in KEY_FILE (64 hex digits, 0x allowed).
+    r"""Store the private key in KEY_FILE (64 hex digits, 0x allowed).
 
     \b
     Example:
@@ -79,7 +79,7 @@ def import_(*, key_file: Path, home: Path | None, password_file: Path | None, as
 @json_option
 @reports_errors
 def export(*, address: str, home: Path | None, password_file: Path | None, as_json: bool) -> None:
-    """Print the private key of ADDRESS. Whoever sees it owns the account.
+    r"""Print the private key of ADDRESS. Whoever sees it owns the account.
 
     \b
     Example:
@@ -97,7 +97,7 @@ def _keystore(home: Path | None) -> Keystore:
 def _store(home: Path | None, key: bytes, password: str, *, as_json: bool) -> None:
     if len(password) < 8:
         raise ConfigError("the password must have at least 8 characters")
-    created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    created = format_time(SystemClock().now_ms() // 1000)
     stored = _keystore(home).add(key, password, created)
     answer(
         {"address": checksum(stored.address), "file": str(stored.path)},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +10,9 @@ from cybermiles.cli.options import home_option, resolve_home
 from cybermiles.cli.output import answer, json_option, reports_errors
 from cybermiles.node.config import load_config
 from cybermiles.node.data_dir import DataDir
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.group()
@@ -23,7 +26,7 @@ def config() -> None:
 @json_option
 @reports_errors
 def show(*, home: Path | None, origin: bool, as_json: bool) -> None:
-    """Show every setting with its effective value.
+    r"""Show every setting with its effective value.
 
     \b
     Example:
@@ -40,7 +43,7 @@ def show(*, home: Path | None, origin: bool, as_json: bool) -> None:
 @json_option
 @reports_errors
 def path(*, home: Path | None, as_json: bool) -> None:
-    """Print where the configuration file is read from.
+    r"""Print where the configuration file is read from.
 
     \b
     Example:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,6 +20,9 @@ from cybermiles.node.data_dir import DataDir
 from cybermiles.node.node import run_node
 from cybermiles.types.primitives import WEI_PER_CMT
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 TEST_KEYS = (
     "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80",
     "59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d",
@@ -31,7 +35,7 @@ TEST_KEYS = (
     "dbda1821b80551c9d65939329250298aa3472ba22feea921c0cf5d620ea67b97",
     "2a871d0798f97d79848a013d4936a73bf4cc922c825d33c1cf7073dff6d409c6",
 )
-"""Keys of the well-known mnemonic "test test … junk": everybody has them, so nothing of value may ever be sent there."""
+"""Keys of the well-known mnemonic "test test … junk": everybody has them."""
 
 
 @click.command()
@@ -57,7 +61,7 @@ def devnet(
     log_level: str | None,
     log_format: str | None,
 ) -> None:
-    """Start a local chain of one validator; state is kept across restarts.
+    r"""Start a local chain of one validator; state is kept across restarts.
 
     \b
     Examples:
@@ -81,7 +85,7 @@ def devnet(
         _run(resolve_home(home, "devnet"), flags, shown)
 
 
-def _run(home: Path, flags: dict[str, object], shown: int) -> None:
+def _run(home: Path, flags: Mapping[str, object], shown: int) -> None:
     directory = DataDir(home)
     if not directory.is_initialised:
         initialise(directory, "devnet")

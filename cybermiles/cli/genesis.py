@@ -48,7 +48,7 @@ def new(
     validators: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Write a new document that starts now.
+    r"""Write a new document that starts now.
 
     \b
     Example:
@@ -79,7 +79,7 @@ def new(
 @json_option
 @reports_errors
 def check(*, file: Path, as_json: bool) -> None:
-    """Check a document and show what it sums to.
+    r"""Check a document and show what it sums to.
 
     \b
     Example:
@@ -105,7 +105,7 @@ def check(*, file: Path, as_json: bool) -> None:
 @json_option
 @reports_errors
 def hash_(*, file: Path, as_json: bool) -> None:
-    """Print the hashes of a document and of its block 0.
+    r"""Print the hashes of a document and of its block 0.
 
     \b
     Example:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +12,9 @@ from cybermiles.cli.rpc_client import call
 from cybermiles.node.config import load_config
 from cybermiles.node.data_dir import DataDir
 from cybermiles.node.node import run_node
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.group()
@@ -36,7 +39,7 @@ def start(
     log_level: str | None,
     log_format: str | None,
 ) -> None:
-    """Run the node until SIGTERM or Ctrl-C.
+    r"""Run the node until SIGTERM or Ctrl-C.
 
     \b
     Example:
@@ -57,13 +60,13 @@ def start(
 @json_option
 @reports_errors
 def status(*, rpc_url: str, as_json: bool) -> None:
-    """Ask a running node how it is.
+    r"""Ask a running node how it is.
 
     \b
     Example:
       cmt node status --json
     """
-    block = call(rpc_url, "eth_getBlockByNumber", "latest", False)
+    block = call(rpc_url, "eth_getBlockByNumber", "latest", *(False,))
     pool = call(rpc_url, "txpool_status")
     data = {
         "version": call(rpc_url, "web3_clientVersion"),
@@ -85,7 +88,7 @@ def status(*, rpc_url: str, as_json: bool) -> None:
 @json_option
 @reports_errors
 def reset(*, home: Path | None, with_signer_state: bool, as_json: bool) -> None:
-    """Delete blocks and state; keys, accounts and genesis stay.
+    r"""Delete blocks and state; keys, accounts and genesis stay.
 
     A validator that forgets what it signed can sign twice and lose its stake: use --with-signer-state on a devnet only.
 

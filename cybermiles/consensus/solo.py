@@ -19,6 +19,7 @@ from cybermiles.consensus.wal import Record, RecordType, WriteAheadLog, remove_b
 from cybermiles.errors import ConfigError, InvariantViolation
 from cybermiles.types.abci import AppInfo, PrepareRequest, Proposal
 from cybermiles.types.commit import Commit
+from cybermiles.types.primitives import Height, Timestamp
 from cybermiles.types.proposal import proposal_sign_bytes
 from cybermiles.types.vote import VoteType, vote_sign_bytes
 
@@ -112,8 +113,8 @@ class SoloEngine:
 
     async def _propose(self, info: AppInfo) -> Proposal:
         request = PrepareRequest(
-            height=info.height + 1,
-            timestamp=max(self._clock.now_ms() // 1000, info.timestamp + 1),
+            height=Height(info.height + 1),
+            timestamp=Timestamp(max(self._clock.now_ms() // 1000, info.timestamp + 1)),
             proposer=self._signer.address,
             last_commit=info.last_commit,
         )

@@ -28,6 +28,8 @@ TRANSFER_GAS = 21_000
 ESTIMATE_TOLERANCE_PER_MILLE = 15
 """The search stops when upper and lower bound differ by at most this much, as geth's does."""
 CALL_STIPEND = 2_300
+MAX_ACCESS_LIST_ROUNDS = 8
+"""Runs after which an access list that still changes is returned as it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,17 +119,17 @@ class Simulation:
 
     def create_access_list(self, message: CallMessage) -> tuple[AccessList, ExecutionResult]:
         """Return the addresses and slots a call touches, found by running it until the list is stable."""
-        access = message.access_list
-        for _ in range(8):
-            result = self.call(
-                replace(message, access_list=access),
-                compute_units=self.params.compute_units_per_transaction,
-                collect_access=True,
-            )
+        access, result = message.access_list, self._collect(message)
+        for _ in range(MAX_ACCESS_LIST_ROUNDS):
             if result.accessed == access:
                 break
             access = result.accessed
+            result = self._collect(replace(message, access_list=access))
         return access, result
+
+    def _collect(self, message: CallMessage) -> ExecutionResult:
+        budget = self.params.compute_units_per_transaction
+        return self.call(message, compute_units=budget, collect_access=True)
 
     def _try(self, message: CallMessage, gas: int) -> ExecutionResult:
         return self.call(replace(message, gas=gas), compute_units=self.params.compute_units_per_transaction)

@@ -9,7 +9,7 @@ from cybermiles.errors import InvalidBlock, InvalidTransaction, ProtocolViolatio
 from cybermiles.execution.block import BlockEnvironment, BlockExecution
 from cybermiles.execution.parent import APP_VERSION
 from cybermiles.types.commit import EMPTY_COMMIT, verify_commit
-from cybermiles.types.primitives import Hash32
+from cybermiles.types.primitives import Hash32, Timestamp
 
 if TYPE_CHECKING:
     from cybermiles.execution.outcome import BlockOutcome
@@ -38,7 +38,7 @@ def environment_of(parent: Parent, consensus: ConsensusData, timestamp: int) -> 
     if proposer is None:
         raise InvalidBlock("the proposer is not a validator", got=consensus.proposer.hex())
     return BlockEnvironment(
-        timestamp=timestamp,
+        timestamp=Timestamp(timestamp),
         coinbase=proposer.operator,
         prev_randao=prev_randao(consensus.last_commit),
         extra_data=consensus.commitment,

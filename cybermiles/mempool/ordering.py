@@ -1,7 +1,8 @@
 """The order in which a proposer offers pending transactions to the block builder.
 
-First the free ones, one of each sender, least recently served sender first, so that nobody can crowd the free lane out by paying
-or by sending more; then the paying ones, best price first, each sender's in nonce order, ties by arrival.
+First the free ones, one of each sender, least recently served sender first, so that nobody can crowd the free
+lane out by paying or by sending more; then the paying ones, best price first, each sender's in nonce order, ties
+by arrival.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ class ServedSenders:
 def select(pool: Pool, served: ServedSenders, *, max_gas: int, max_bytes: int) -> list[Transaction]:
     """Return the candidates of the next block, enough to fill it about once.
 
-    `max_gas` is compared with the sum of gas limits, of which a block may hold more than its gas limit because it counts
-    gas used; the caller passes a multiple.
+    `max_gas` is compared with the sum of gas limits, of which a block may hold more than its gas limit because it
+    counts gas used; the caller passes a multiple.
     """
     free: list[tuple[int, int, Entry]] = []
     heads: list[tuple[int, int, Address, int]] = []

@@ -1,8 +1,8 @@
 """The pool: per-sender nonce queues, replacement, limits, eviction. Pure; `now` and account states are arguments.
 
-A sender's transactions are kept by nonce. Those that continue the account's nonce without a gap are *pending* (executable), the
-rest *queued*. Whoever offers less than the price floor and asks for at most the free gas limit is *free*: such transactions wait for
-a slot of the free lane, have their own cap, and never push out a paying one.
+A sender's transactions are kept by nonce. Those that continue the account's nonce without a gap are *pending*
+(executable), the rest *queued*. One that offers less than the price floor and asks for at most the free gas limit
+is *free*: it waits for a slot of the free lane; free ones have their own cap and never push out a paying one.
 
     add ──► [replace same nonce] ──► [evict when full] ──► pending or queued
     committed(nonces, balances) ──► drop used and unaffordable, keep the rest

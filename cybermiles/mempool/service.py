@@ -1,10 +1,11 @@
-"""The pool as the node uses it: submissions are recovered in threads by the batch, blocks update it, events leave it."""
+"""The pool as the node uses it: senders are recovered in threads by the batch, blocks update it, events leave it."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
 
+from cybermiles.crypto.hashing import keccak256
 from cybermiles.errors import AlreadyKnown, InvalidSignature, InvalidTransaction
 from cybermiles.mempool.admission import check_account
 from cybermiles.mempool.ordering import ServedSenders, select
@@ -12,7 +13,6 @@ from cybermiles.mempool.reasons import Reasons, State, TransactionStatus
 from cybermiles.types.account import EMPTY_ACCOUNT
 from cybermiles.types.events import TransactionAdmitted, TransactionDropped
 from cybermiles.types.primitives import Hash32
-from cybermiles.crypto.hashing import keccak256
 from cybermiles.types.transaction import recover_senders
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Threads(Protocol):
 class MempoolService:
     """Owns the pool on the event loop."""
 
-    def __init__(  # noqa: PLR0913  (the composition root wires every port by name)
+    def __init__(
         self,
         *,
         pool: Pool,

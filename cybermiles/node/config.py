@@ -2,8 +2,8 @@
 
     flag  >  CMT_SECTION__KEY in the environment  >  HOME/config.toml  >  network preset  >  default
 
-A key nobody knows is an error that names the nearest one. Strangers' text becomes typed values here, through pydantic, and nowhere
-below.
+A key nobody knows is an error that names the nearest one. Strangers' text becomes typed values here, through
+pydantic, and nowhere below.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import difflib
 import os
 import tomllib
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -23,6 +22,7 @@ from cybermiles.rpc.config import RpcConfig, RpcLimits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 ENVIRONMENT_PREFIX = "CMT_"
 NETWORKS = ("devnet", "testnet", "mainnet")
@@ -33,27 +33,29 @@ class _Section(BaseModel):
 
 
 class NodeSection(_Section):
-    """[node]"""
+    """[node]."""
 
     network: str = Field("devnet", pattern="^(devnet|testnet|mainnet)$", description="Named network.")
     keep_states: int = Field(1024, ge=0, description="State roots kept for historical queries; 0 keeps all.")
 
 
 class ConsensusSection(_Section):
-    """[consensus]"""
+    """[consensus]."""
 
-    create_empty_blocks: bool = Field(True, description="Make a block every interval, even without transactions.")
+    create_empty_blocks: bool = Field(
+        default=True, description="Make a block every interval, even without transactions."
+    )
     block_interval_ms: int = Field(0, ge=0, le=600_000, description="Least time between blocks; 0: the chain's.")
 
 
 class StorageSection(_Section):
-    """[storage]"""
+    """[storage]."""
 
     cache_mb: int = Field(64, ge=8, le=65_536, description="LevelDB block cache.")
 
 
 class LogSection(_Section):
-    """[log]"""
+    """[log]."""
 
     level: str = Field("info", description='Level, or levels by component: "consensus=debug,info".')
     format: str = Field("auto", pattern="^(auto|console|json)$", description="auto: console on a terminal.")
@@ -62,7 +64,7 @@ class LogSection(_Section):
 class RpcSection(_Section):
     """[rpc]; the limits of `rpc.config.RpcLimits` are keys here too."""
 
-    enabled: bool = Field(True, description="Serve JSON-RPC.")
+    enabled: bool = Field(default=True, description="Serve JSON-RPC.")
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8545, ge=0, le=65_535, description="HTTP and WebSocket; 0 takes a free one.")
     vhosts: tuple[str, ...] = Field(RpcConfig().vhosts, description="Accepted Host headers.")
@@ -103,8 +105,8 @@ _SECTIONS: dict[str, type[_Section]] = {
     "log": LogSection,
     "rpc": RpcSection,
 }
-_RPC_LIMITS = {field.name: field.default for field in fields(RpcLimits)}
-_POOL_LIMITS = {field.name: field.default for field in fields(PoolLimits)}
+_RPC_LIMITS: dict[str, Any] = {field.name: field.default for field in fields(RpcLimits)}
+_POOL_LIMITS: dict[str, Any] = {field.name: field.default for field in fields(PoolLimits)}
 _PRESETS: dict[str, dict[str, Any]] = {
     "devnet": {"rpc.cors_origins": ("wallets", "http://localhost:*")},
     "testnet": {},

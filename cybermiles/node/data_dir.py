@@ -113,8 +113,8 @@ class DataDir:
     def reset(self, *, with_signer_state: bool) -> None:
         """Delete blocks and state; keys and genesis stay. Raises ConfigError while a node runs.
 
-        The signer state goes only on request: the key then forgets what it signed, which is safe on a chain that nobody else
-        holds and nowhere else.
+        The signer state goes only on request: the key then forgets what it signed, which is safe on a chain that
+        nobody else holds and nowhere else.
         """
         lock = self.lock()
         try:

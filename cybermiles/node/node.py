@@ -1,7 +1,7 @@
 """Starts the services of a node in order, waits, and stops them in reverse.
 
-SIGTERM and SIGINT stop the node: RPC first, then the engine between two steps of a height. Nothing needs a clean stop to be
-safe: a block is one synced batch, and the height in progress is in the write-ahead log.
+SIGTERM and SIGINT stop the node: RPC first, then the engine between two steps of a height. Nothing needs a clean
+stop to be safe: a block is one synced batch, and the height in progress is in the write-ahead log.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """`rpc.ports.Executor`: calls and estimates in one worker thread, bounded in number and in compute units.
 
-Compute units bound each call's time deterministically. A call holds the interpreter's lock while it runs, so a long one slows
-the block thread by what the interpreter shares out; isolating calls in processes comes with the complete RPC.
+Compute units bound each call's time deterministically. A call holds the interpreter's lock while it runs, so a
+long one slows the block thread by what the interpreter shares out.
 """
 
 from __future__ import annotations
@@ -50,22 +50,16 @@ class Simulator:
         budget = self._view.params.compute_units_per_transaction
         return await self._run(simulation.call, message, compute_units=budget)
 
-    async def estimate_gas(
-        self, message: CallMessage, height: int, overrides: dict[Address, AccountOverride]
-    ) -> int:
+    async def estimate_gas(self, message: CallMessage, height: int, overrides: dict[Address, AccountOverride]) -> int:
         simulation = self._simulation(height, overrides, BlockOverride())
         return await self._run(simulation.estimate_gas, message)
 
-    async def create_access_list(
-        self, message: CallMessage, height: int
-    ) -> tuple[AccessList, int, str | None]:
+    async def create_access_list(self, message: CallMessage, height: int) -> tuple[AccessList, int, str | None]:
         simulation = self._simulation(height, {}, BlockOverride())
         access_list, result = await self._run(simulation.create_access_list, message)
         return access_list, result.gas_used, None if result.failure is None else result.failure.value
 
-    def _simulation(
-        self, height: int, overrides: dict[Address, AccountOverride], block: BlockOverride
-    ) -> Simulation:
+    def _simulation(self, height: int, overrides: dict[Address, AccountOverride], block: BlockOverride) -> Simulation:
         state = self._view.state(height)
         header = self._view.header(height)
         if header is None:

@@ -76,9 +76,7 @@ class Components:
         self.store.close()
 
 
-def build(
-    config: NodeConfig, directory: DataDir, document: GenesisDocument, workers: Workers
-) -> Components:
+def build(config: NodeConfig, directory: DataDir, document: GenesisDocument, workers: Workers) -> Components:
     """Open the store, check it, and wire a node of a one-validator network."""
     store = LevelDB(directory.chain, LevelDBOptions(cache_bytes=config.storage.cache_mb * 1024 * 1024))
     database = Database(store, keep_states=config.node.keep_states, compactor=store)
@@ -103,9 +101,7 @@ def build(
         worker=workers.blocks,
         listeners=(mempool, CommittedBlocks(events.publish)),
     )
-    signer = FileSigner(
-        directory.validator_key, directory.validator_state, document.chain_id, document.hash
-    )
+    signer = FileSigner(directory.validator_key, directory.validator_state, document.chain_id, document.hash)
     engine = SoloEngine(
         application=application,
         transactions=mempool,

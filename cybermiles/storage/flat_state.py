@@ -45,7 +45,7 @@ CACHED_ACCOUNTS = 1 << 16
 CACHED_WORDS = 1 << 17
 
 
-class StateMoved(StorageError):  # noqa: N818  (said like the other errors)
+class StateMoved(StorageError):
     """The head moved on; take a new reader. Not a fault of the disk."""
 
 

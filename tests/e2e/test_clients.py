@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 from web3 import Web3
-from web3.logs import DISCARD
 from web3.exceptions import ContractLogicError, Web3RPCError
+from web3.logs import DISCARD
 
 from tests.e2e.conftest import CONTRACTS, KEYS, artifact
 
@@ -48,7 +48,15 @@ def transact(w3, account, call, **options):
 def test_a_value_transfer_is_free_even_at_a_price(w3, account):
     before = w3.eth.get_balance(account.address)
     receipt = send(
-        w3, account, {"to": "0x" + "11" * 20, "value": 10**18, "gas": 21_000, "maxFeePerGas": 5 * GWEI, "maxPriorityFeePerGas": 5 * GWEI}
+        w3,
+        account,
+        {
+            "to": "0x" + "11" * 20,
+            "value": 10**18,
+            "gas": 21_000,
+            "maxFeePerGas": 5 * GWEI,
+            "maxPriorityFeePerGas": 5 * GWEI,
+        },
     )
     assert receipt["effectiveGasPrice"] == 0
     assert receipt["gasUsed"] == 21_000

@@ -17,7 +17,14 @@ pytestmark = pytest.mark.e2e
 def transfer(net, nonce, key=KEYS[0], value=1):
     account = Web3().eth.account.from_key(key)
     signed = account.sign_transaction(
-        {"to": "0x" + "33" * 20, "value": value, "gas": 21_000, "gasPrice": 2 * 10**9, "nonce": nonce, "chainId": 181818}
+        {
+            "to": "0x" + "33" * 20,
+            "value": value,
+            "gas": 21_000,
+            "gasPrice": 2 * 10**9,
+            "nonce": nonce,
+            "chainId": 181818,
+        }
     )
     return net.rpc("eth_sendRawTransaction", "0x" + signed.raw_transaction.hex())
 

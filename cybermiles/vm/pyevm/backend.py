@@ -42,8 +42,8 @@ from cybermiles.vm.validity import (
     GAS_PER_BLOB,
     TRANSACTION_GAS,
     blob_base_fee,
-    check_static,
     check_stateful,
+    check_static,
     floor_gas,
     gas_needed,
     hex_address,
@@ -98,7 +98,7 @@ class PyEvmBackend:
         """The rules this backend was built with."""
         return self._rules
 
-    def execute_transaction(  # noqa: PLR0913  (the protocol's signature)
+    def execute_transaction(
         self,
         world: WorldState,
         context: BlockContext,
@@ -240,7 +240,7 @@ class PyEvmBackend:
             return frame
         return self._frame.apply_create_message(state, message, context)
 
-    def _result(  # noqa: PLR0913  (what a result is made of)
+    def _result(
         self,
         state: State,
         frame: Frame,

@@ -1,6 +1,6 @@
 """The loop that runs a frame's code.
 
-Stack, flow, arithmetic, comparison and word-sized memory opcodes run in line on a list of integers; everything else is a
+Stack, flow, arithmetic, comparison and word-sized memory opcodes run in line on a list of integers; all else is a
 function on the frame, most of them py-evm's own. Gas and compute units live in local variables and are put back into
 the frame around every function call, so that those functions see exact values.
 """

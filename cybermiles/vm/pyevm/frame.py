@@ -6,7 +6,7 @@ transaction with a million calls keeps one path of frames alive and not all of t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from eth.exceptions import (
     FullStack,
@@ -97,7 +97,7 @@ class Frame(BaseComputation):  # type: ignore[misc]  # py-evm is untyped
         self._stack = IntegerStack()
         self.stack_values: list[int] = self._stack.values
         self._memory = Memory()
-        self.memory_bytes: bytearray = self._memory._bytes  # noqa: SLF001  (read in the dispatch loop)
+        self.memory_bytes: bytearray = self._memory._bytes
 
     # Gas: two integers instead of a meter object
 
@@ -146,9 +146,7 @@ class Frame(BaseComputation):  # type: ignore[misc]  # py-evm is untyped
     def add_child_computation(self, child_computation: Frame) -> None:
         child = child_computation
         failed = child.is_error
-        if failed and child.should_burn_gas:
-            self.return_data = b""
-        elif child.msg.is_create and not failed:
+        if (failed and child.should_burn_gas) or (child.msg.is_create and not failed):
             self.return_data = b""
         else:
             self.return_data = child.output
@@ -249,5 +247,5 @@ class Frame(BaseComputation):  # type: ignore[misc]  # py-evm is untyped
             self.return_data = b""
         return True
 
-    def __enter__(self) -> Frame:
+    def __enter__(self) -> Self:
         return self

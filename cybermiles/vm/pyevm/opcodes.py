@@ -1,7 +1,7 @@
 """The table of 256 steps for each fork: in-line operations, our own opcode functions, py-evm's for the rest.
 
-Our functions are the ones contracts use most (storage, hashing, call data, logs) and the ones py-evm lacks (CLZ) or keeps
-its own books for (SELFDESTRUCT). Gas constants: EIP-150, 2200, 2929, 3529, 6780, 7939.
+Our functions are the ones contracts use most (storage, hashing, call data, logs) and the ones py-evm lacks (CLZ) or
+keeps its own books for (SELFDESTRUCT). Gas constants: EIP-150, 2200, 2929, 3529, 6780, 7939.
 """
 
 from __future__ import annotations
@@ -259,10 +259,7 @@ def opcode_table(fork: Fork) -> list[Step]:
     """Return the fork's steps, indexed by opcode."""
     weights = opcode_weights()
     stock = CANCUN_OPCODES if fork is Fork.CANCUN else PRAGUE_OPCODES
-    table: list[Step] = []
-    for opcode in range(256):
-        table.append(_step(opcode, weights[opcode], stock, fork))
-    return table
+    return [_step(opcode, weights[opcode], stock, fork) for opcode in range(256)]
 
 
 def _step(opcode: int, weight: int, stock: dict[int, Any], fork: Fork) -> Step:
@@ -287,7 +284,7 @@ def _inline_step(opcode: int, weight: int, fork: Fork) -> Step | None:  # noqa: 
         return (Kind.BINARY.value, _HIGH.get(opcode, 3), weight, BINARY[opcode])
     if opcode in UNARY:
         return (Kind.UNARY.value, _HIGH.get(opcode, 3), weight, UNARY[opcode])
-    if opcode == 0x5F or opcode == 0x58:
+    if opcode in {95, 88}:
         return (Kind.PUSH.value, 2, weight, 0)
     if 0x60 <= opcode <= 0x7F:
         return (Kind.PUSH.value, 3, weight, None)

@@ -1,7 +1,7 @@
 """The precompile table of each fork: py-evm's, with MODEXP replaced and P256VERIFY added.
 
-py-evm's MODEXP answers 0 for 0^0 (base of no bytes) where EIP-198 says 1, and its price goes through a float division; ours
-is integers only and knows Osaka's bounds and price. Sources: EIP-198, 2565, 7823, 7883, 7951.
+py-evm's MODEXP answers 0 for 0^0 (base of no bytes) where EIP-198 says 1, and its price goes through a float
+division; ours is integers only and knows Osaka's bounds and price. Sources: EIP-198, 2565, 7823, 7883, 7951.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Contract code translated once into the steps of the dispatch loop.
 
 A step is (kind, static gas, weight in tenths of a compute unit, argument). Push data becomes an integer, jump
-destinations become step indices, and opcodes that the loop does not run in line carry the function to call. Code and its
-translation are immutable, so programs are cached by code.
+destinations become step indices, and opcodes that the loop does not run in line carry the function to call. Code
+and its translation are immutable, so programs are cached by code.
 """
 
 from __future__ import annotations

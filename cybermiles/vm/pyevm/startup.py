@@ -1,8 +1,8 @@
 """What the process must satisfy before it executes a block; a wrong runtime would fork the chain.
 
-Importing `eth` sets the recursion limit to 100 000, at which hostile JSON crashes the process; it is put back to a value that
-1024 nested call frames need. CPython 3.12 cannot reach that depth, so it is refused. The probe runs the 1024 frames for real,
-and must be called in a thread with the stack that block execution has.
+Importing `eth` sets the recursion limit to 100 000, at which hostile JSON crashes the process; it is put back to a
+value that 1024 nested call frames need. CPython 3.12 cannot reach that depth, so it is refused. The probe runs the
+1024 frames for real, and must be called in a thread with the stack that block execution has.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ UNLIMITED = 1 << 62
 class State(PragueState):  # type: ignore[misc]  # py-evm is untyped
     """The state of one transaction or call as py-evm's opcodes see it."""
 
-    def __init__(  # noqa: PLR0913  (what one execution consists of)
+    def __init__(
         self,
         world: WorldState,
         context: BlockContext,

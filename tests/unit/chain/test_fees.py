@@ -73,6 +73,34 @@ def test_a_repeated_pair_or_sender_is_not_free_again_in_the_block():
     assert lane(sign(KEYS[0], 1, to=ADDRESSES[1]), LaneBook(PARAMS)) == ("FREE", 0)
 
 
+def test_contract_creations_have_one_free_slot_per_sender_too():
+    book = LaneBook(PARAMS)
+    include(book, sign(KEYS[0], 0, to=None, gas=500_000))
+    assert lane(sign(KEYS[0], 1, to=None, gas=500_000), book) == "NotIncludable"
+    assert lane(sign(KEYS[1], 0, to=None, gas=500_000), book) == ("FREE", 0)
+
+
+def test_asking_for_a_lane_reserves_nothing():
+    book = LaneBook(ChainParams(free_slots_per_block=1))
+    for key in KEYS[:3]:
+        assert lane(sign(key, 0), book) == ("FREE", 0)
+    assert book.free_gas == book.compute_units == 0
+
+
+def test_a_free_lane_may_be_closed():
+    book = LaneBook(ChainParams(free_slots_per_block=0))
+    assert lane(sign(KEYS[0], 0), book) == "NotIncludable"
+    assert lane(sign(KEYS[0], 0, price=PAID), book) == ("PAID", PAID)
+
+
+def test_a_free_transaction_with_less_than_its_budget_left_in_the_block_is_told_so():
+    book = LaneBook(PARAMS)
+    free, block = PARAMS.free_compute_units_per_transaction, PARAMS.compute_units_per_block
+    include(book, sign(KEYS[0], 0, gas=600_000, price=PAID), compute_units=block - free + 1)
+    decision = book.assign(sign(KEYS[1], 0))
+    assert (decision.lane, decision.compute_units, decision.cut_by_block) == (Lane.FREE, free - 1, True)
+
+
 def test_a_paid_transaction_takes_no_free_slot_of_its_sender():
     book = LaneBook(PARAMS)
     assert include(book, sign(KEYS[0], 0, gas=600_000, price=PAID)).lane is Lane.PAID
@@ -130,7 +158,14 @@ def test_the_refusal_says_what_price_is_needed():
 
 @pytest.mark.parametrize(
     ("amount", "unit", "text"),
-    [(0, GWEI, "0"), (1, 10**18, "0.000000000000000001"), (10**18, 10**18, "1"), (15 * 10**17, 10**18, "1.5")],
+    [
+        (10**27 + 1, 10**18, "1000000000.000000000000000001"),
+        (2**256, 1, str(2**256)),
+        (0, GWEI, "0"),
+        (1, 10**18, "0.000000000000000001"),
+        (10**18, 10**18, "1"),
+        (15 * 10**17, 10**18, "1.5"),
+    ],
 )
 def test_amounts_are_written_exactly(amount, unit, text):
     assert decimal(amount, unit) == text

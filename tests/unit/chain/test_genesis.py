@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from cybermiles.chain.genesis import parse_genesis
+from cybermiles.chain.genesis import Allocation, GenesisDocument, parse_genesis
 from cybermiles.chain.networks import NETWORKS, network_genesis
+from cybermiles.chain.params import ChainParams
 from cybermiles.chain.predeploys import (
     CREATE2_DEPLOYER,
     HISTORY_CODE,
@@ -16,10 +20,13 @@ from cybermiles.chain.predeploys import (
     SYSTEM_CONTRACTS,
     VESTING,
 )
+from cybermiles.chain.reading import MAX_DOCUMENT_BYTES
 from cybermiles.chain.writing import format_genesis
+from cybermiles.cli.devnet import TEST_KEYS
+from cybermiles.crypto.secp256k1 import address_of
 from cybermiles.errors import ConfigError
 from cybermiles.execution.genesis import genesis_block
-from cybermiles.types.primitives import WEI_PER_CMT
+from cybermiles.types.primitives import WEI_PER_CMT, Wei
 
 HASHES = {
     "mainnet": "3cb7a7fb029c2746b1f4d3c7bbe47488ed1112cbe7064a0766f337f0318d2a26",
@@ -111,7 +118,22 @@ def changed(path, value):
         (["parameters", "free_compute_units_per_transaction"], "500000 CU", "must not be over"),
         (["supply_cmt"], ..., 'the key "supply_cmt" is missing'),
         (["supply_cmt"], "999999999", "1000000000000000000 wei|too many"),
-        (["supply_cmt"], 1000000000, "bare number 1000000000 must be a decimal string"),
+        (["supply_cmt"], 1000000000, "genesis.supply_cmt: the bare number 1000000000 must be a decimal string"),
+        (["supply_cmt"], 1e9, "genesis.supply_cmt: the bare number 1000000000.0"),
+        (["supply_cmt"], float("nan"), "genesis.supply_cmt: the bare number NaN"),
+        (["allow_unprotected"], 1, "genesis.allow_unprotected: the bare number 1 must be true or false"),
+        (["allocations", 1], 5, r"genesis.allocations\[1\]: the bare number 5 must be an object"),
+        (["chain_id"], "0", "genesis.chain_id.*from 1 to"),
+        (["chain_id"], "018", "genesis.chain_id.*decimal integer"),
+        (["chain_id"], [1.5], "genesis.chain_id.*decimal string"),
+        (["parameters", "free_gas_limit"], "9" * 5000 + " gas", "genesis.parameters: free_gas_limit.*decimal integer"),
+        (["parameters", "inflation_rate"], "1/" + "9" * 5000 + " per year", "inflation_rate.*ratio"),
+        (["validators", 0, "power"], str(2**60), r"genesis.validators\[0\].power.*to 1152921504606846975"),
+        (["allocations", 0, "address"], "0x" + "00" * 20, r"genesis.allocations\[0\].address.*never be spent"),
+        (["allocations", 0, "address"], "0x" + "00" * 18 + "0100", r"genesis.allocations\[0\].address.*never be spent"),
+        (["allocations", 0, "address"], "0x" + VESTING.hex(), r"genesis.allocations\[0\].address.*never be spent"),
+        (["vesting", 1, "holder"], "0x" + MULTICALL3.hex(), r"genesis.vesting\[1\].holder.*never be spent"),
+        (["\ud800" * 90], "", "unknown key"),
         (["allocations", 0, "amount_cmt"], "700000000.0000000000000000001", "18 decimal places"),
         (["allocations", 0, "amount_cmt"], "-5", r"genesis.allocations\[0\].amount_cmt"),
         (["allocations", 0, "amount_cmt"], "699999999", "too few"),
@@ -145,8 +167,166 @@ def test_two_validators_with_one_key_are_refused():
         parse_genesis(json.dumps(root))
 
 
+def test_powers_whose_sum_is_too_large_are_refused():
+    root = document()
+    root["validators"][0]["power"] = str(2**60 - 1)
+    assert parse_genesis(json.dumps(root)).validator_set.total_power == 2**60 - 1
+    root["validators"].append(root["validators"][0] | {"consensus_key": "0x" + "11" * 32, "power": "1"})
+    with pytest.raises(ConfigError, match="genesis.validators: the powers sum to"):
+        parse_genesis(json.dumps(root))
+
+
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{", "nul", '{"a": 1.5}', '{"a": NaN}', '{"a": "1", "a": "2"}', "[" * 99_000]
+    ("old", "new", "message"),
+    [
+        ('{\n  "name"', '{\n  "name": "x",\n  "name"', 'genesis: the key "name" stands twice'),
+        ('"power"', '"power": "1", "power"', r'genesis.validators\[0\]: the key "power" stands twice'),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused_with_the_path_of_its_object(old, new, message):
+    text = format_genesis(network_genesis("mainnet"))
+    assert old in text
+    with pytest.raises(ConfigError, match=message):
+        parse_genesis(text.replace(old, new, 1))
+
+
+def test_a_document_is_utf8_text_of_bounded_size():
+    text = format_genesis(network_genesis("mainnet"))
+    assert parse_genesis(text.encode()) == parse_genesis(text)
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        parse_genesis(text.encode("utf-16"))
+    with pytest.raises(ConfigError, match="larger than"):
+        parse_genesis(text + " " * MAX_DOCUMENT_BYTES)
+
+
+def test_a_document_that_does_not_add_up_cannot_be_built():
+    document = network_genesis("mainnet")
+    with pytest.raises(ConfigError, match="too few"):
+        dataclasses.replace(document, allocations=document.allocations[1:])
+    with pytest.raises(ConfigError, match="max_supply"):
+        dataclasses.replace(document, params=ChainParams(max_supply=10**26))
+
+
+def test_vesting_moves_with_the_start_of_the_chain():
+    document = network_genesis("mainnet")
+    later = document.with_timestamp(document.timestamp + 1000)
+    assert [g.start - later.timestamp for g in later.vesting] == [
+        g.start - document.timestamp for g in document.vesting
+    ]
+    assert [g.end - g.start for g in later.vesting] == [g.end - g.start for g in document.vesting]
+
+
+def test_every_part_of_the_document_changes_its_hash():
+    document = network_genesis("mainnet")
+    first, second = document.allocations
+    moved = (dataclasses.replace(first, amount=first.amount + 1), dataclasses.replace(second, amount=second.amount - 1))
+    grant, other = document.vesting
+    (validator,) = document.validators
+    variants = [
+        document,
+        dataclasses.replace(document, name="other"),
+        dataclasses.replace(document, chain_id=20),
+        dataclasses.replace(document, timestamp=document.timestamp + 1),
+        dataclasses.replace(document, allow_unprotected=True),
+        dataclasses.replace(document, params=ChainParams(min_gas_price=3)),
+        dataclasses.replace(document, allocations=moved),
+        dataclasses.replace(document, allocations=(dataclasses.replace(first, label="other"), second)),
+        dataclasses.replace(document, vesting=(dataclasses.replace(grant, end=grant.end + 1), other)),
+        dataclasses.replace(document, vesting=(dataclasses.replace(grant, start=grant.start + 1), other)),
+        dataclasses.replace(document, vesting=(dataclasses.replace(grant, holder=first.address), other)),
+        document.with_validators([]),
+        document.with_validators([dataclasses.replace(validator, name="other")]),
+        document.with_validators(
+            [dataclasses.replace(validator, validator=dataclasses.replace(validator.validator, power=2))]
+        ),
+    ]
+    assert len({variant.hash for variant in variants}) == len(variants)
+
+
+def test_layout_and_order_of_keys_do_not_change_the_hash():
+    document = network_genesis("mainnet")
+    shuffled = json.dumps(json.loads(format_genesis(document)), sort_keys=True, separators=(",", ":"))
+    assert parse_genesis(shuffled).hash == document.hash
+
+
+def test_coins_of_one_holder_in_several_allocations_add_up():
+    document = network_genesis("devnet")
+    first = document.allocations[0]
+    once = document.accounts()[first.address].balance
+    assert once == first.amount
+    doubled = dataclasses.replace(
+        document,
+        supply=Wei(document.supply + 5),
+        allocations=(*document.allocations, Allocation("more", first.address, Wei(5))),
+    )
+    assert doubled.accounts()[first.address].balance == once + 5
+
+
+def test_devnet_funds_the_ten_well_known_test_accounts():
+    document = network_genesis("devnet")
+    assert [allocation.address for allocation in document.allocations] == [
+        address_of(bytes.fromhex(key)) for key in TEST_KEYS
+    ]
+    assert document.allow_unprotected
+    assert document.validators == ()
+    assert document.vesting == ()
+
+
+def test_an_unknown_network_is_refused_with_the_nearest_name():
+    with pytest.raises(ConfigError, match='did you mean "mainnet"'):
+        network_genesis("mainet")
+
+
+def test_brackets_inside_strings_are_not_nesting():
+    root = document()
+    root["allocations"][0]["label"] = '[[[[[[[[[[{{{{{{{{{{"\\'
+    assert parse_genesis(json.dumps(root)).allocations[0].label == '[[[[[[[[[[{{{{{{{{{{"\\'
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=20,
+)
+paths = st.sampled_from(
+    [[key] for key in document()]
+    + [["validators", 0, key] for key in document()["validators"][0]]
+    + [["allocations", 0, key] for key in document()["allocations"][0]]
+    + [["vesting", 0, key] for key in document()["vesting"][0]]
+    + [["parameters", key] for key in document()["parameters"]]
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(paths, json_values)
+def test_any_value_in_any_place_gives_a_document_or_a_config_error(path, value):
+    try:
+        assert isinstance(parse_genesis(changed(path, value)), GenesisDocument)
+    except ConfigError as error:
+        assert str(error).startswith("genesis")  # noqa: PT017
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=200) | st.text(alphabet='{}[]",:\\ 1.eE-tn', max_size=60))
+def test_any_text_gives_a_config_error(source):
+    with pytest.raises(ConfigError):
+        parse_genesis(source)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{",
+        "nul",
+        '{"a": 1.5}',
+        '{"a": "1", "a": "2"}',
+        "[" * 99_000,
+        '"' * 99_001,
+        '\\"' * 99_000,
+        "\ufeff{}",
+    ],
 )
 def test_texts_that_are_no_document_are_refused(text):
     with pytest.raises(ConfigError):

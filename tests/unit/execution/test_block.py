@@ -19,8 +19,8 @@ from cybermiles.chain.predeploys import CREATE2_DEPLOYER, HISTORY_CONTRACT, MULT
 from cybermiles.errors import InvalidBlock
 from cybermiles.execution.simulate import Simulation
 from cybermiles.execution.validation import apply_block, validate_consensus
-from cybermiles.state.walk import leaves
 from cybermiles.state.trie import ACCOUNT_TRIE, decode_account
+from cybermiles.state.walk import leaves
 from cybermiles.types.block import Block, decode_block
 from cybermiles.vm.backend import CallMessage
 from tests.factories import ADDRESSES, KEYS, PAID, MemoryChain, sign
@@ -183,7 +183,9 @@ def test_predeploys_answer():
 
     (results,) = decode(["(bool,bytes)[]"], output)
     assert results == ((True, (181818).to_bytes(32)),)
-    deployed = CallMessage(sender=ADDRESSES[0], to=CREATE2_DEPLOYER, gas=1_000_000, data=bytes(32) + bytes.fromhex("5f5ff3"))
+    deployed = CallMessage(
+        sender=ADDRESSES[0], to=CREATE2_DEPLOYER, gas=1_000_000, data=bytes(32) + bytes.fromhex("5f5ff3")
+    )
     assert len(simulation.call(deployed, compute_units=100_000).output) == 20
     stub = CallMessage(sender=ADDRESSES[0], to=STAKING, gas=100_000)
     assert simulation.call(stub, compute_units=100_000).failure == "execution reverted"
@@ -293,7 +295,13 @@ def test_builder_and_validator_agree_and_the_supply_is_exact(blocks):
             creates = bool(data)
             transactions.append(
                 sign(
-                    KEYS[sender], nonce, to=None if creates else ADDRESSES[to], value=value, gas=gas, price=price, data=data
+                    KEYS[sender],
+                    nonce,
+                    to=None if creates else ADDRESSES[to],
+                    value=value,
+                    gas=gas,
+                    price=price,
+                    data=data,
                 )
             )
         block, outcome = chain.advance(transactions, seconds)

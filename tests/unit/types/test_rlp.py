@@ -39,7 +39,19 @@ def test_integers_round_trip(value):
 
 @pytest.mark.parametrize(
     "data",
-    ["8100", "817f", "b800", "b80161", "b90001" + "00", "c2", "f800", "f90000", "8080", "bf" + "ff" * 8, "ff" + "ff" * 8],
+    [
+        "8100",
+        "817f",
+        "b800",
+        "b80161",
+        "b90001" + "00",
+        "c2",
+        "f800",
+        "f90000",
+        "8080",
+        "bf" + "ff" * 8,
+        "ff" + "ff" * 8,
+    ],
 )
 def test_forms_that_are_not_canonical_are_refused(data):
     with pytest.raises(DecodingError):

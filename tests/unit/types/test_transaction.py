@@ -82,7 +82,8 @@ def reference_dict(draft):
     if draft.type:
         tx["type"] = draft.type
         tx["accessList"] = [
-            {"address": checksum(a), "storageKeys": ["0x" + s.to_bytes(32).hex() for s in slots]} for a, slots in draft.access_list
+            {"address": checksum(a), "storageKeys": ["0x" + s.to_bytes(32).hex() for s in slots]}
+            for a, slots in draft.access_list
         ]
     return tx
 
@@ -105,7 +106,14 @@ def test_an_authorization_recovers_its_authority():
 
 
 def sample(**changes):
-    draft = {"chain_id": 18, "nonce": 1, "max_fee_per_gas": 9, "max_priority_fee_per_gas": 3, "gas_limit": 21000, "to": TO}
+    draft = {
+        "chain_id": 18,
+        "nonce": 1,
+        "max_fee_per_gas": 9,
+        "max_priority_fee_per_gas": 3,
+        "gas_limit": 21000,
+        "to": TO,
+    }
     return UnsignedTransaction(**draft | changes).sign(KEY)
 
 
@@ -180,8 +188,6 @@ def test_senders_are_recovered_in_batches_and_remembered():
     recover_senders(batch)
     assert all(tx.has_sender for tx in batch)
     assert {tx.sender for tx in batch} == {sample().sender}
-
-
 
 
 FORK_ORDER = (

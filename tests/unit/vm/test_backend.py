@@ -73,7 +73,9 @@ DIRECT, GENERAL = PyEvmBackend(RULES), GeneralOnly(RULES)
     st.lists(
         st.tuples(
             st.integers(0, 4),
-            st.sampled_from([*ADDRESSES[:6], Address(b"\xbb" * 20), POOL, Address(bytes(19) + b"\x04"), Address(bytes(20))]),
+            st.sampled_from(
+                [*ADDRESSES[:6], Address(b"\xbb" * 20), POOL, Address(bytes(19) + b"\x04"), Address(bytes(20))]
+            ),
             st.sampled_from([0, 1, 10**20, 10**21, 2 * 10**21]),
             st.sampled_from([21_000, 21_001, 500_000]),
             st.sampled_from([0, PAID, 3 * PAID]),
@@ -113,7 +115,11 @@ def test_undoing_a_transaction_restores_everything():
     state = world(bytes.fromhex("600160005560ff5f5500"))
     before = state.changes()
     DIRECT.execute_transaction(
-        state, context(), sign(KEYS[0], 0, to=CONTRACT, gas=200_000, price=PAID, value=9), gas_price=PAID, compute_units=None
+        state,
+        context(),
+        sign(KEYS[0], 0, to=CONTRACT, gas=200_000, price=PAID, value=9),
+        gas_price=PAID,
+        compute_units=None,
     )
     assert state.changes() != before
     state.undo_transaction()
@@ -152,9 +158,7 @@ def test_compute_units_do_not_depend_on_the_gas_limit():
     assert run(code, gas=100_000).compute_units == run(code, gas=900_000).compute_units > 40
 
 
-@pytest.mark.parametrize(
-    ("value", "zeros"), [(0, 256), (1, 255), (2**255, 0), (2**256 - 1, 0), (2**128, 127)]
-)
+@pytest.mark.parametrize(("value", "zeros"), [(0, 256), (1, 255), (2**255, 0), (2**256 - 1, 0), (2**128, 127)])
 def test_clz_counts_leading_zeros_from_osaka(value, zeros):
     code = "7f" + value.to_bytes(32).hex() + "1e" + RETURN_TOP
     assert int.from_bytes(run(code).output) == zeros
@@ -229,7 +233,5 @@ def test_access_lists_are_collected_without_what_is_warm_anyway():
     code = "60055450" + "73" + "dd" * 20 + "3150" + "00"  # SLOAD 5, BALANCE dd..
     backend = PyEvmBackend(RULES)
     message = CallMessage(sender=ADDRESSES[0], to=CONTRACT, gas=100_000)
-    result = backend.call(
-        world(bytes.fromhex(code)), context(), message, compute_units=None, collect_access=True
-    )
+    result = backend.call(world(bytes.fromhex(code)), context(), message, compute_units=None, collect_access=True)
     assert result.accessed == ((CONTRACT, (5,)), (Address(b"\xdd" * 20), ()))

@@ -107,8 +107,7 @@ def test_the_senders_account_must_allow_it():
     with pytest.raises(InsufficientFunds) as caught:
         stateful(tx, nonce=3, balance=cost - 1)
     assert str(caught.value) == (
-        "insufficient funds for gas * price + value: address "
-        f"0x{ADDRESSES[0].hex()} have {cost - 1} want {cost}"
+        f"insufficient funds for gas * price + value: address 0x{ADDRESSES[0].hex()} have {cost - 1} want {cost}"
     )
     with pytest.raises(SenderHasCode, match="sender not an eoa"):
         stateful(tx, nonce=3, code=b"\x60")
