@@ -10,9 +10,6 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCK := $(UV) pip compile pyproject.toml --universal --python-version 3.11 --prerelease if-necessary-or-explicit \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --quiet --extra fast --group build
 
-# `make test` ends with pytest's own summary, also when another make calls this one.
-MAKEFLAGS += --no-print-directory
-
 .PHONY: devnet test setup fmt lint unit test-vectors bench lock pr clean
 
 devnet: .venv/.runtime
