@@ -101,6 +101,19 @@ def test_a_free_transaction_with_less_than_its_budget_left_in_the_block_is_told_
     assert (decision.lane, decision.compute_units, decision.cut_by_block) == (Lane.FREE, free - 1, True)
 
 
+def test_a_budget_that_just_fits_is_not_cut():
+    book = LaneBook(PARAMS)
+    rest = PARAMS.compute_units_per_block - PARAMS.free_compute_units_per_transaction
+    include(book, sign(KEYS[0], 0, gas=600_000, price=PAID), compute_units=rest)
+    decision = book.assign(sign(KEYS[1], 0))
+    assert (decision.compute_units, decision.cut_by_block) == (PARAMS.free_compute_units_per_transaction, False)
+    book = LaneBook(PARAMS)
+    rest = PARAMS.compute_units_per_block - PARAMS.compute_units_per_transaction
+    include(book, sign(KEYS[0], 0, gas=600_000, price=PAID), compute_units=rest)
+    decision = book.assign(sign(KEYS[1], 0, gas=600_000, price=PAID))
+    assert (decision.compute_units, decision.cut_by_block) == (PARAMS.compute_units_per_transaction, False)
+
+
 def test_a_paid_transaction_takes_no_free_slot_of_its_sender():
     book = LaneBook(PARAMS)
     assert include(book, sign(KEYS[0], 0, gas=600_000, price=PAID)).lane is Lane.PAID

@@ -6,6 +6,7 @@ import dataclasses
 import json
 
 import pytest
+from eth_account import Account
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,10 +21,8 @@ from cybermiles.chain.predeploys import (
     SYSTEM_CONTRACTS,
     VESTING,
 )
-from cybermiles.chain.reading import MAX_DOCUMENT_BYTES
+from cybermiles.chain.reading import MAX_DOCUMENT_BYTES, checksum
 from cybermiles.chain.writing import format_genesis
-from cybermiles.cli.devnet import TEST_KEYS
-from cybermiles.crypto.secp256k1 import address_of
 from cybermiles.errors import ConfigError
 from cybermiles.execution.genesis import genesis_block
 from cybermiles.types.primitives import WEI_PER_CMT, Wei
@@ -140,6 +139,7 @@ def changed(path, value):
         (["allocations", 1, "address"], "0x1234", r"genesis.allocations\[1\].address.*40 hex digits"),
         (["vesting", 0, "end"], "2026-13-01T00:00:00Z", r"genesis.vesting\[0\].end.*UTC time"),
         (["vesting", 0, "end"], "2020-01-01T00:00:00Z", "the end must be after the start"),
+        (["vesting", 0, "end"], document()["vesting"][0]["start"], "the end must be after the start"),
         (["genesis_time"], "2027-01-01", "genesis.genesis_time.*UTC time"),
         (["validators", 0, "power"], "0", r"validators\[0\].power.*from 1"),
         (["validators", 0, "consensus_key"], "0x00", "64 hex digits"),
@@ -262,11 +262,12 @@ def test_coins_of_one_holder_in_several_allocations_add_up():
     assert doubled.accounts()[first.address].balance == once + 5
 
 
-def test_devnet_funds_the_ten_well_known_test_accounts():
+def test_devnet_funds_the_ten_accounts_of_the_well_known_test_mnemonic():
     document = network_genesis("devnet")
-    assert [allocation.address for allocation in document.allocations] == [
-        address_of(bytes.fromhex(key)) for key in TEST_KEYS
-    ]
+    Account.enable_unaudited_hdwallet_features()
+    mnemonic = "test test test test test test test test test test test junk"
+    accounts = [Account.from_mnemonic(mnemonic, account_path=f"m/44'/60'/0'/0/{index}") for index in range(10)]
+    assert [checksum(allocation.address) for allocation in document.allocations] == [a.address for a in accounts]
     assert document.allow_unprotected
     assert document.validators == ()
     assert document.vesting == ()

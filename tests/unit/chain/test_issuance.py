@@ -72,6 +72,12 @@ def test_after_ten_years_the_rate_set_by_governance_compounds():
     assert supply_at(later, end + 2 * SECONDS_PER_YEAR) == TEN_YEARS[10] * 101 // 100 * 101 // 100
 
 
+def test_ten_years_without_issue_do_not_end_issue_for_ever():
+    paused = schedule(rate=Fraction(0), rate_after=Fraction(1, 10))
+    assert supply_at(paused, GENESIS + 10 * SECONDS_PER_YEAR) == BILLION
+    assert supply_at(paused, GENESIS + 12 * SECONDS_PER_YEAR) == BILLION * 121 // 100
+
+
 def test_the_cap_holds_for_ever():
     endless = schedule(rate_after=Fraction(8, 100))
     assert supply_at(endless, GENESIS + 29 * SECONDS_PER_YEAR) < 10 * BILLION
