@@ -1,21 +1,29 @@
-"""cmt genesis new | check | hash."""
+"""cmt genesis new | check | hash: documents that chains start from.
+
+`new` fills a named network's template with validators and allocations, `check` reads a document as a node would and
+shows what it sums to, `hash` prints what operators compare before they start. None of them needs a node or a home.
+"""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from cybermiles.chain.fees import decimal
-from cybermiles.chain.genesis import GenesisDocument, GenesisValidator, parse_genesis
+from cybermiles.chain.genesis import Allocation, GenesisDocument, GenesisValidator, parse_genesis
 from cybermiles.chain.networks import NETWORKS, network_genesis
-from cybermiles.chain.reading import Field
+from cybermiles.chain.reading import MAX_DOCUMENT_BYTES, Field, format_time
 from cybermiles.chain.writing import format_genesis
 from cybermiles.cli.output import CommandError, answer, json_option, reports_errors
 from cybermiles.execution.genesis import genesis_block
-from cybermiles.types.primitives import WEI_PER_CMT, ChainId
-from cybermiles.types.validator import Validator
+from cybermiles.types.primitives import WEI_PER_CMT, ChainId, Wei
+from cybermiles.types.validator import MAX_TOTAL_POWER, Validator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 document_argument = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 
@@ -27,15 +35,33 @@ def genesis() -> None:
 
 @genesis.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--network", type=click.Choice(tuple(NETWORKS)), default="devnet", show_default=True, help="Template.")
+@click.option(
+    "--network",
+    type=click.Choice(tuple(NETWORKS)),
+    default="devnet",
+    show_default=True,
+    help="Template: parameters, allocations and vesting.",
+)
 @click.option("--chain-id", type=click.IntRange(1, 2**53 - 1), help="Chain id, if not the template's.")
 @click.option("--name", help="Name, if not the template's.")
+@click.option(
+    "--time", "start", metavar="TIME", help="Start of the chain, such as 2027-01-01T00:00:00Z.  [default: now]"
+)
 @click.option(
     "--validator",
     "validators",
     multiple=True,
     metavar="KEY:OPERATOR[:POWER]",
-    help="Founding validator: ed25519 key, account, power.",
+    help="Founding validator: ed25519 key, account, power (1). Repeatable; without any, a template is written, of "
+    "which `cmt init --genesis` makes a chain with its own key.",
+)
+@click.option(
+    "--allocation",
+    "allocations",
+    multiple=True,
+    metavar="LABEL:ADDRESS:CMT",
+    help="Coins of an account. Repeatable; the first one drops the template's allocations and vesting, and the supply "
+    "becomes the sum.",
 )
 @json_option
 @reports_errors
@@ -45,33 +71,39 @@ def new(
     network: str,
     chain_id: int | None,
     name: str | None,
+    start: str | None,
     validators: tuple[str, ...],
+    allocations: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    r"""Write a new document that starts now.
+    r"""Write a new document. Vesting moves along with the start of the chain.
 
     \b
     Example:
-      cmt genesis new my.json --chain-id 4242 --validator 0x<32 bytes>:0x<20 bytes>:1
+      cmt genesis new my.json --chain-id 4242 --validator 0x<32 bytes>:0x<20 bytes>:1 \
+        --allocation treasury:0x<20 bytes>:1000000
     """
-    if file.exists():
-        raise CommandError(f"{file} exists; choose another name")
-    template = network_genesis(network).with_timestamp(int(time.time()))  # noqa: TID251  (the chain starts now)
+    now = int(time.time())  # noqa: TID251  (the chain starts now)
+    moment = now if start is None else Field(start, "--time").time()
+    template = network_genesis(network).with_timestamp(moment)
+    granted = tuple(_allocation(text) for text in allocations)
     document = GenesisDocument(
-        name=name or template.name,
-        chain_id=ChainId(chain_id) if chain_id is not None else template.chain_id,
+        name=template.name if name is None else Field(name, "--name").text(maximum=64),
+        chain_id=ChainId(template.chain_id if chain_id is None else chain_id),
         timestamp=template.timestamp,
         allow_unprotected=template.allow_unprotected,
-        supply=template.supply,
+        supply=Wei(sum(allocation.amount for allocation in granted)) if granted else template.supply,
         params=template.params,
-        validators=tuple(map(_validator, validators)) or template.validators,
-        allocations=template.allocations,
-        vesting=template.vesting,
+        validators=tuple(_validator(text) for text in validators),
+        allocations=granted or template.allocations,
+        vesting=() if granted else template.vesting,
     )
-    text = format_genesis(document)
-    parse_genesis(text)
-    file.write_text(text)
-    answer({"file": str(file), "hash": "0x" + document.hash.hex()}, f"{file}  0x{document.hash.hex()}", as_json=as_json)
+    _write(file, format_genesis(document))
+    digest = "0x" + document.hash.hex()
+    lines = [f"{file}  {digest}"]
+    if network == "devnet" and not granted:
+        lines.append("Its coins belong to test accounts whose keys are public knowledge; --allocation names others.")
+    answer({"file": str(file), "genesis_hash": digest}, "\n".join(lines), as_json=as_json)
 
 
 @genesis.command()
@@ -85,19 +117,29 @@ def check(*, file: Path, as_json: bool) -> None:
     Example:
       cmt genesis check genesis/mainnet.json
     """
-    document = parse_genesis(file.read_text())
-    sums = {a.label: decimal(a.amount, WEI_PER_CMT) for a in document.allocations}
-    sums |= {f"{g.label} (vesting)": decimal(g.amount, WEI_PER_CMT) for g in document.vesting}
+    document = _read(file)
     supply = decimal(document.supply, WEI_PER_CMT)
+    allocations = _sums((a.label, a.amount) for a in document.allocations)
+    vesting = _sums((g.label, g.amount) for g in document.vesting)
     data = {
+        "name": document.name,
         "chain_id": document.chain_id,
+        "genesis_time": format_time(document.timestamp),
         "supply_cmt": supply,
-        "allocations": sums,
+        "allocations": allocations,
+        "vesting": vesting,
         "validators": len(document.validators),
     }
-    lines = [f"{amount:>16} CMT  {label}" for label, amount in sums.items()]
-    text = "\n".join([*lines, f"{supply:>16} CMT  supply", f"{len(document.validators)} founding validators", "OK"])
-    answer(data, text, as_json=as_json)
+    rows = [*allocations.items(), *((f"{label} (vesting)", amount) for label, amount in vesting.items())]
+    width = max(len(amount) for _, amount in [*rows, ("supply", supply)])
+    count = len(document.validators)
+    lines = [
+        f"{document.name}, chain id {document.chain_id}, from {format_time(document.timestamp)}",
+        *(f"{amount:>{width}} CMT  {label}" for label, amount in [*rows, ("supply", supply)]),
+        f"{count} founding validator{'' if count == 1 else 's'}" + ("" if count else ": a template, no chain yet"),
+        "OK",
+    ]
+    answer(data, "\n".join(lines), as_json=as_json)
 
 
 @genesis.command("hash")
@@ -111,7 +153,7 @@ def hash_(*, file: Path, as_json: bool) -> None:
     Example:
       cmt genesis hash genesis/mainnet.json
     """
-    document = parse_genesis(file.read_text())
+    document = _read(file)
     block = genesis_block(document).header
     data = {
         "genesis_hash": "0x" + document.hash.hex(),
@@ -119,6 +161,29 @@ def hash_(*, file: Path, as_json: bool) -> None:
         "state_root": "0x" + block.state_root.hex(),
     }
     answer(data, "\n".join(f"{key:<13} {value}" for key, value in data.items()), as_json=as_json)
+
+
+def _read(file: Path) -> GenesisDocument:
+    with file.open("rb") as stream:
+        return parse_genesis(stream.read(MAX_DOCUMENT_BYTES + 1))
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        with file.open("x") as stream:
+            stream.write(text)
+    except FileExistsError as error:
+        raise CommandError(f"{file} exists; choose another name") from error
+    except OSError as error:
+        raise CommandError(f"{file} cannot be written: {error.strerror}") from error
+
+
+def _sums(entries: Iterable[tuple[str, int]]) -> dict[str, str]:
+    """Return label to the decimal sum of its entries, in order of first appearance."""
+    sums: dict[str, int] = {}
+    for label, amount in entries:
+        sums[label] = sums.get(label, 0) + amount
+    return {label: decimal(amount, WEI_PER_CMT) for label, amount in sums.items()}
 
 
 def _validator(text: str) -> GenesisValidator:
@@ -129,5 +194,17 @@ def _validator(text: str) -> GenesisValidator:
     operator = Field(parts[1], "--validator OPERATOR").address()
     power = Field(parts[2] if len(parts) == 3 else "1", "--validator POWER")
     return GenesisValidator(
-        f"validator {key.hex()[:8]}", Validator(key, operator, power.integer(minimum=1, maximum=2**60))
+        f"validator {key.hex()[:8]}",
+        Validator(key, operator, power.integer(minimum=1, maximum=MAX_TOTAL_POWER)),
+    )
+
+
+def _allocation(text: str) -> Allocation:
+    parts = text.split(":")
+    if len(parts) != 3:
+        raise CommandError(f'--allocation "{text}" must be LABEL:ADDRESS:CMT')
+    return Allocation(
+        Field(parts[0], "--allocation LABEL").text(maximum=64),
+        Field(parts[1], "--allocation ADDRESS").address(),
+        Wei(Field(parts[2], "--allocation CMT").cmt()),
     )
