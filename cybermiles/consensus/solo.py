@@ -134,22 +134,20 @@ class SoloEngine:
         return None
 
     def _sign(self, height: int, proposal: Proposal) -> Commit:
+        """Sign the round's three messages in order; after a crash, from the one that was signed last."""
         chain = (self._chain_id, self._genesis_hash)
         block_hash = proposal.block_hash
-        self._signer.sign(height, ROUND, Step.PROPOSE, proposal_sign_bytes(*chain, height, ROUND, -1, block_hash))
-        self._signer.sign(
-            height,
-            ROUND,
-            Step.PREVOTE,
-            vote_sign_bytes(*chain, VoteType.PREVOTE, height, ROUND, block_hash),
-        )
-        precommit = self._signer.sign(
-            height,
-            ROUND,
-            Step.PRECOMMIT,
-            vote_sign_bytes(*chain, VoteType.PRECOMMIT, height, ROUND, block_hash),
-        )
-        return Commit(height, ROUND, block_hash, (precommit,))
+        messages = {
+            Step.PROPOSE: proposal_sign_bytes(*chain, height, ROUND, -1, block_hash),
+            Step.PREVOTE: vote_sign_bytes(*chain, VoteType.PREVOTE, height, ROUND, block_hash),
+            Step.PRECOMMIT: vote_sign_bytes(*chain, VoteType.PRECOMMIT, height, ROUND, block_hash),
+        }
+        last_signed = self._signer.last_signed
+        signature = b""
+        for step, message in messages.items():
+            if step is Step.PRECOMMIT or (height, ROUND, step) >= last_signed:
+                signature = self._signer.sign(height, ROUND, step, message)
+        return Commit(height, ROUND, block_hash, (signature,))
 
 
 def _record(proposal: Proposal) -> Record:

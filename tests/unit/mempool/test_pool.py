@@ -175,6 +175,15 @@ def test_free_transactions_have_their_own_cap():
     assert pool.free_count == 2
 
 
+def test_the_free_cap_is_made_room_for_among_free_ones_only():
+    pool = make_pool(max_free=1)
+    add(pool, 0, 7, price=PAID)
+    gapped, _ = add(pool, 1, 7, price=0)
+    _, dropped = add(pool, 2, 0, price=0)
+    assert [drop.hash for drop in dropped] == [gapped.hash]
+    assert queued(pool, 0) == [7]
+
+
 def test_a_block_removes_what_it_used_and_what_its_senders_cannot_do_any_more():
     pool = make_pool()
     first, _ = add(pool, 0, 0)
@@ -332,7 +341,10 @@ class PoolMachine(RuleBasedStateMachine):
             assert all(nonce == e.transaction.nonce >= sender.nonce for nonce, e in sender.entries.items())
             assert [e.transaction.nonce for e in sender.pending()] == list(range(sender.nonce, sender.next_nonce))
             assert sender.next_nonce not in sender.entries
-            assert sender.next_nonce - sender.nonce <= self.limits.max_pending_per_sender + self.limits.max_queued_per_sender
+            assert (
+                sender.next_nonce - sender.nonce
+                <= self.limits.max_pending_per_sender + self.limits.max_queued_per_sender
+            )
 
     @invariant()
     def nothing_vanishes(self):
