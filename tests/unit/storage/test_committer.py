@@ -73,6 +73,13 @@ def test_a_block_is_found_by_height_hash_and_transaction(database, store) -> Non
         assert check_store(fresh) == fresh.chain.head
 
 
+def test_only_the_last_blocks_stay_in_memory(database) -> None:
+    for _ in range(5):
+        append(database, logs=[[]])
+    assert sorted(database.blocks._recent) == [4, 5]
+    assert database.blocks.raw_transaction(2, 0) == database.blocks.block(2).transactions[0].raw
+
+
 def test_what_is_not_there_is_none_or_an_error(database) -> None:
     append(database, logs=[[]])
     nothing = Hash32(bytes(32))

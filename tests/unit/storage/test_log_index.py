@@ -54,6 +54,12 @@ def test_the_range_is_closed_at_both_ends(database) -> None:
     assert list(database.logs.candidates(5, 3)) == []
 
 
+def test_a_full_block_is_seldom_a_candidate_for_what_it_does_not_contain(database) -> None:
+    append(database, logs=[[log(number, b"%d" % number) for number in range(10)] for _ in range(2)])
+    wrong = [address for address in ADDRESSES[10:] if list(database.logs.candidates(5, 5, addresses=[address]))]
+    assert wrong == []
+
+
 def test_a_block_without_logs_takes_no_space(database) -> None:
     assert [schema.height_in(key) for key, _ in database.store.iterate(b"l", b"m")] == [1, 3, 4]
 
