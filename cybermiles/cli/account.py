@@ -27,7 +27,7 @@ def account() -> None:
 @json_option
 @reports_errors
 def new(*, home: Path | None, password_file: Path | None, as_json: bool) -> None:
-    r"""Create an account with a new key.
+    """Create an account with a new key.
 
     \b
     Example:
@@ -42,7 +42,7 @@ def new(*, home: Path | None, password_file: Path | None, as_json: bool) -> None
 @json_option
 @reports_errors
 def list_(*, home: Path | None, as_json: bool) -> None:
-    r"""List the accounts.
+    """List the accounts.
 
     \b
     Example:
@@ -61,7 +61,7 @@ def list_(*, home: Path | None, as_json: bool) -> None:
 @json_option
 @reports_errors
 def import_(*, key_file: Path, home: Path | None, password_file: Path | None, as_json: bool) -> None:
-    r"""Store the private key in KEY_FILE (64 hex digits, 0x allowed).
+    """Store the private key in KEY_FILE (64 hex digits, 0x allowed).
 
     \b
     Example:
@@ -79,7 +79,7 @@ def import_(*, key_file: Path, home: Path | None, password_file: Path | None, as
 @json_option
 @reports_errors
 def export(*, address: str, home: Path | None, password_file: Path | None, as_json: bool) -> None:
-    r"""Print the private key of ADDRESS. Whoever sees it owns the account.
+    """Print the private key of ADDRESS. Whoever sees it owns the account.
 
     \b
     Example:

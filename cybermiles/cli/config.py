@@ -26,7 +26,7 @@ def config() -> None:
 @json_option
 @reports_errors
 def show(*, home: Path | None, origin: bool, as_json: bool) -> None:
-    r"""Show every setting with its effective value.
+    """Show every setting with its effective value.
 
     \b
     Example:
@@ -43,7 +43,7 @@ def show(*, home: Path | None, origin: bool, as_json: bool) -> None:
 @json_option
 @reports_errors
 def path(*, home: Path | None, as_json: bool) -> None:
-    r"""Print where the configuration file is read from.
+    """Print where the configuration file is read from.
 
     \b
     Example:

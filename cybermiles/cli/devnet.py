@@ -61,7 +61,7 @@ def devnet(
     log_level: str | None,
     log_format: str | None,
 ) -> None:
-    r"""Start a local chain of one validator; state is kept across restarts.
+    """Start a local chain of one validator; state is kept across restarts.
 
     \b
     Examples:

@@ -76,12 +76,11 @@ def new(
     allocations: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    r"""Write a new document. Vesting moves along with the start of the chain.
+    """Write a new document. Vesting moves along with the start of the chain.
 
     \b
     Example:
-      cmt genesis new my.json --chain-id 4242 --validator 0x<32 bytes>:0x<20 bytes>:1 \
-        --allocation treasury:0x<20 bytes>:1000000
+      cmt genesis new my.json --chain-id 4242 --allocation treasury:0x<20 bytes>:1000000
     """
     now = int(time.time())  # noqa: TID251  (the chain starts now)
     moment = now if start is None else Field(start, "--time").time()
@@ -111,7 +110,7 @@ def new(
 @json_option
 @reports_errors
 def check(*, file: Path, as_json: bool) -> None:
-    r"""Check a document and show what it sums to.
+    """Check a document and show what it sums to.
 
     \b
     Example:
@@ -147,7 +146,7 @@ def check(*, file: Path, as_json: bool) -> None:
 @json_option
 @reports_errors
 def hash_(*, file: Path, as_json: bool) -> None:
-    r"""Print the hashes of a document and of its block 0.
+    """Print the hashes of a document and of its block 0.
 
     \b
     Example:

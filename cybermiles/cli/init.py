@@ -38,7 +38,7 @@ port = 8545
 @json_option
 @reports_errors
 def init(*, network: str, genesis_file: Path | None, home: Path | None, as_json: bool) -> None:
-    r"""Write the files of a new node; nothing that exists is overwritten.
+    """Write the files of a new node; nothing that exists is overwritten.
 
     On devnet the new key becomes the only validator, and the chain starts now.
 

@@ -21,7 +21,7 @@ from cybermiles.cli.tx import tx
 
 @click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    r"""CyberMiles: a full node, its keys and its transactions.
+    """CyberMiles: a full node, its keys and its transactions.
 
     \b
     Example:
@@ -32,7 +32,7 @@ def main() -> None:
 @main.command()
 @json_option
 def version(*, as_json: bool) -> None:
-    r"""Show versions of the node and of what decides consensus.
+    """Show versions of the node and of what decides consensus.
 
     \b
     Example:

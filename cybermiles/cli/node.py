@@ -39,7 +39,7 @@ def start(
     log_level: str | None,
     log_format: str | None,
 ) -> None:
-    r"""Run the node until SIGTERM or Ctrl-C.
+    """Run the node until SIGTERM or Ctrl-C.
 
     \b
     Example:
@@ -60,7 +60,7 @@ def start(
 @json_option
 @reports_errors
 def status(*, rpc_url: str, as_json: bool) -> None:
-    r"""Ask a running node how it is.
+    """Ask a running node how it is.
 
     \b
     Example:
@@ -88,7 +88,7 @@ def status(*, rpc_url: str, as_json: bool) -> None:
 @json_option
 @reports_errors
 def reset(*, home: Path | None, with_signer_state: bool, as_json: bool) -> None:
-    r"""Delete blocks and state; keys, accounts and genesis stay.
+    """Delete blocks and state; keys, accounts and genesis stay.
 
     A validator that forgets what it signed can sign twice and lose its stake: use --with-signer-state on a devnet only.
 

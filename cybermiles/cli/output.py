@@ -20,7 +20,7 @@ EXIT_ERROR = 1
 EXIT_SOFTWARE = 70
 EXIT_STORAGE = 74
 EXIT_CONFIG = 78
-EXIT_CODES = r"""\b
+EXIT_CODES = """\b
 Exit codes:
   0   success
   1   the command failed; the last line of stderr says why

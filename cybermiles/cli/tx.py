@@ -21,7 +21,7 @@ def tx() -> None:
 @json_option
 @reports_errors
 def status(*, transaction_hash: str, rpc_url: str, as_json: bool) -> None:
-    r"""Say where a transaction is, or why it was refused.
+    """Say where a transaction is, or why it was refused.
 
     \b
     Example:

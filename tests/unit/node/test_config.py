@@ -1,0 +1,88 @@
+"""Configuration: precedence, origins, and errors that name the nearest key."""
+
+from __future__ import annotations
+
+import pytest
+
+from cybermiles.errors import ConfigError
+from cybermiles.node.config import default_values, load_config
+
+
+def write(home, text):
+    home.mkdir(exist_ok=True)
+    (home / "config.toml").write_text(text)
+
+
+def origin(config, key):
+    return next((s.value, s.origin) for s in config.settings if s.key == key)
+
+
+def test_a_flag_wins_over_the_environment_over_the_file_over_the_preset_over_the_default(tmp_path):
+    layers = [
+        ("default", 8545),
+        (str(tmp_path / "config.toml"), 1),
+        ("environment CMT_RPC__PORT", 2),
+        ("flag", 3),
+    ]
+    assert origin(load_config(tmp_path, {}, {}), "rpc.port") == (8545, "default")
+    write(tmp_path, "[rpc]\nport = 1\n")
+    for depth in (1, 2, 3):
+        environment = {"CMT_RPC__PORT": "2"} if depth >= 2 else {}
+        flags = {"rpc.port": 3} if depth >= 3 else {}
+        config = load_config(tmp_path, flags, environment)
+        name, value = layers[depth]
+        assert config.rpc.port == value
+        assert origin(config, "rpc.port")[1] == name
+
+
+def test_the_network_preset_is_used_where_nothing_else_speaks(tmp_path):
+    config = load_config(tmp_path, {"node.network": "devnet"}, {})
+    value, where = origin(config, "rpc.cors_origins")
+    assert where == "network preset devnet"
+    assert config.rpc.cors_origins == value
+    assert load_config(tmp_path, {"node.network": "mainnet"}, {}).rpc.cors_origins == ()
+
+
+def test_flags_that_were_not_given_do_not_count(tmp_path):
+    assert load_config(tmp_path, {"rpc.port": None}, {}).rpc.port == 8545
+
+
+def test_lists_and_limits_reach_their_packages(tmp_path):
+    write(tmp_path, '[rpc]\nvhosts = ["a", "b"]\nbatch_max_items = 7\n[mempool]\nmax_free = 9\n')
+    config = load_config(tmp_path, {}, {"CMT_RPC__NAMESPACES": "eth, net"})
+    assert config.rpc.vhosts == ("a", "b")
+    assert config.rpc.namespaces == ("eth", "net")
+    assert config.rpc.limits.batch_max_items == 7
+    assert config.mempool.max_free == 9
+
+
+@pytest.mark.parametrize(
+    ("toml", "environment", "message"),
+    [
+        ("[rpc]\nprt = 1", {}, "unknown key rpc.prt; did you mean rpc.port"),
+        ("[mempol]\nmax_free = 1", {}, "unknown key mempol.max_free; did you mean mempool.max_free"),
+        ("", {"CMT_RPC__PROT": "1"}, "environment variable CMT_RPC__PROT: unknown key rpc.prot; did you mean rpc.port"),
+        ("port = 1", {}, "port stands outside a section"),
+        ("[rpc\n", {}, "not TOML"),
+        ("[rpc]\nport = 99999", {}, "rpc.port = 99999"),
+        ("", {"CMT_RPC__PORT": "many"}, r"rpc.port = 'many' \(environment CMT_RPC__PORT\)"),
+        ("[mempool]\nmax_free = -1", {}, "mempool.max_free = -1.*non-negative integer"),
+        ("[mempool]\nmax_free = 1.5", {}, "mempool.max_free = 1.5.*non-negative integer"),
+        ('[node]\nnetwork = "manet"', {}, "node.network = 'manet'"),
+        ('[log]\nformat = "xml"', {}, "log.format = 'xml'"),
+    ],
+)
+def test_a_wrong_key_or_value_is_refused_with_its_origin(tmp_path, toml, environment, message):
+    write(tmp_path, toml)
+    with pytest.raises(ConfigError, match=message):
+        load_config(tmp_path, {}, environment)
+
+
+def test_variables_without_a_section_are_other_programs_business(tmp_path):
+    load_config(tmp_path, {}, {"CMT_HOME": "/x", "CMT_VECTORS": "/y", "PATH": "/z"})
+
+
+def test_every_key_has_a_default(tmp_path):
+    keys = {setting.key for setting in load_config(tmp_path, {}, {}).settings}
+    assert keys == set(default_values())
+    assert len(keys) > 40
