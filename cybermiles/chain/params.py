@@ -73,6 +73,8 @@ class ChainParams:
                 raise ConfigError(
                     f"{name} is {value}, but must be between {spec.minimum} and {spec.maximum} {spec.unit}"
                 )
+            if value.denominator > MAX_DENOMINATOR:
+                raise ConfigError(f"{name} is {value}, but its denominator may be {MAX_DENOMINATOR} at most")
         for smaller, larger in _ORDERED:
             if getattr(self, smaller) > getattr(self, larger):
                 raise ConfigError(
@@ -90,6 +92,8 @@ class ChainParams:
         return {field.name: _to_string(getattr(self, field.name)) for field in fields(self)}
 
 
+MAX_DENOMINATOR = 10_000
+"""Of a ratio in lowest terms: rates are steps of a hundredth of a percent, so that arithmetic on them stays small."""
 _GAS_MAX = 2**40
 _MAX_DIGITS = 30
 PARAM_SPECS: dict[str, ParamSpec] = {

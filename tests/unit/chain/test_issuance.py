@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from cybermiles.chain.issuance import SECONDS_PER_YEAR, IssuanceSchedule, minted_between, supply_at
 from cybermiles.chain.networks import NETWORKS, network_genesis
+from cybermiles.chain.params import MAX_DENOMINATOR
 from cybermiles.errors import InvariantViolation
 from cybermiles.types.primitives import WEI_PER_CMT
 
@@ -90,6 +91,8 @@ def test_no_timestamp_makes_the_schedule_slow_to_compute():
     for final in (schedule(), growing):
         assert supply_at(final, 2**64 - 1) == supply_at(final, GENESIS + 10**5 * SECONDS_PER_YEAR)
     assert supply_at(growing, 2**64 - 1) == 10 * BILLION
+    slowest = schedule(rate_after=Fraction(1, MAX_DENOMINATOR))
+    assert supply_at(slowest, 2**64 - 1) == 10 * BILLION
 
 
 def test_the_cap_is_reached_in_the_middle_of_a_year_and_minting_ends_there():
