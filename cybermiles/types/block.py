@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MAX_EVIDENCE_BYTES = 16 * 1024
 """Proofs of misbehaviour in one block, without their prefixes."""
 MAX_HEADER_BYTES = 1024
-"""Encoded; a header of all maximal fields has 653."""
+"""Encoded; a header of all maximal fields has 662."""
 MAX_CONSENSUS_BYTES = 256 * 1024
 """Encoded consensus fields: the evidence and a commit of more than 3,000 validators."""
 
