@@ -51,7 +51,7 @@ def split(node: bytes) -> list[bytes]:
     if size == _FULL_SIZE and node[3:531:33] == _FULL_MARKS:
         return list(_split_full(node))
     items = []
-    position = 1 if node[0] < 0xF8 else node[0] - 0xF6
+    position = first_item(node)
     while position < size:
         first = node[position]
         if first == HASH_ITEM:
@@ -65,6 +65,36 @@ def split(node: bytes) -> list[bytes]:
     if position != size or len(items) not in (2, BRANCH_ITEMS):
         raise DecodingError(f"not a trie node: {len(items)} items in {size} bytes")
     return items
+
+
+def first_item(node: bytes) -> int:
+    """Return where the first item of a node starts."""
+    return 1 if node[0] < 0xF8 else node[0] - 0xF6
+
+
+def is_branch(node: bytes, start: int) -> bool:
+    """Tell a branch from a leaf or extension, given where its first item starts.
+
+    The first item of the latter is a path, which is never empty and never a list; only when it is
+    as long as a hash does the rest of the node have to decide.
+    """
+    first = node[start]
+    if first == HASH_ITEM:
+        return item_end(node, start + 33) != len(node)
+    return first == _NOTHING_BYTE or first >= 0xC0
+
+
+def find_child(node: bytes, position: int, index: int) -> tuple[int, int]:
+    """Return where a branch's child starts and ends, given where the branch's first item starts."""
+    for _ in range(index):
+        first = node[position]
+        if first == HASH_ITEM:
+            position += 33
+        elif first == _NOTHING_BYTE:
+            position += 1
+        else:
+            position = item_end(node, position)
+    return position, item_end(node, position)
 
 
 def item_end(data: bytes, position: int) -> int:
@@ -102,10 +132,14 @@ def unpack_path(item: bytes) -> tuple[str, bool]:
     return digits[2:], flag >= 2
 
 
+def leaf_path_item(path: str) -> bytes:
+    """Return the first item of a leaf with this path."""
+    return encode_bytes(bytes.fromhex((_LEAF_ODD if len(path) & 1 else _LEAF_EVEN) + path))
+
+
 def encode_leaf(path: str, value: bytes) -> bytes:
     """Return a leaf; `value` is an encoded string item."""
-    compact = bytes.fromhex((_LEAF_ODD if len(path) & 1 else _LEAF_EVEN) + path)
-    return encode_list((encode_bytes(compact), value))
+    return encode_list((leaf_path_item(path), value))
 
 
 def encode_extension(path: str, child: bytes) -> bytes:

@@ -26,6 +26,10 @@ from cybermiles.state.nodes import (
     encode_branch,
     encode_extension,
     encode_leaf,
+    find_child,
+    first_item,
+    is_branch,
+    leaf_path_item,
     split,
     unpack_path,
 )
@@ -94,16 +98,46 @@ class TriePatch:
         if not node:
             puts = [item for item in items[low:high] if item[1] is not None]
             return self._build(puts, 0, len(puts), depth) if puts else b""
+        start = first_item(node)
+        if is_branch(node, start):
+            if items[low][0][depth : depth + 1] == items[high - 1][0][depth : depth + 1] != "":
+                return self._update_child(node, start, items, low, high, depth)
+            new = self._update_branch(split(node), [], items, low, high, depth)
+        else:
+            new = self._update_pair(node, start, items, low, high, depth)
+        return node if new is None else new
+
+    def _update_pair(
+        self, node: bytes, start: int, items: list[Change], low: int, high: int, depth: int
+    ) -> bytes | None:
+        """Return what becomes of a leaf or extension, or None when nothing changed."""
+        if high - low == 1:
+            key, value = items[low]
+            if value is not None:
+                path_item = leaf_path_item(key[depth:])
+                if node.startswith(path_item, start):
+                    return encode_list((path_item, value))
         parts = split(node)
-        if len(parts) == BRANCH_ITEMS:
-            new = self._update_branch(parts, [], items, low, high, depth)
-            return node if new is None else new
         path, is_leaf = unpack_path(parts[0])
         if is_leaf:
-            new = self._update_leaf(parts, path, items, low, high, depth)
-        else:
-            new = self._update_extension(parts[1], path, items, low, high, depth)
-        return node if new is None else new
+            return self._update_leaf(parts, path, items, low, high, depth)
+        return self._update_extension(parts[1], path, items, low, high, depth)
+
+    def _update_child(self, node: bytes, start: int, items: list[Change], low: int, high: int, depth: int) -> bytes:
+        """Update the only child of a branch that the items lead to, in place where possible."""
+        index = DIGITS[items[low][0][depth]]
+        position, end = find_child(node, start, index)
+        reference = node[position:end]
+        child = self._open(reference)
+        new = self._update(child, items, low, high, depth + 1)
+        if new == child:
+            self._keep(reference)
+            return node
+        if reference[0] == HASH_ITEM and len(new) >= _SHORTEST_HASHED:
+            return node[:position] + self._seal(new) + node[end:]
+        parts = split(node)
+        parts[index] = new or NOTHING
+        return self._finish_branch(parts, [index])
 
     def _update_branch(
         self,
@@ -219,15 +253,11 @@ class TriePatch:
         depth: int,
     ) -> bytes | None:
         """Return what becomes of a leaf, or None when nothing changed."""
-        if high - low == 1:
-            key, value = items[low]
-            if len(key) == depth + len(path) and key.endswith(path):
-                return b"" if value is None else encode_list((parts[0], value))
-            if value is None:
-                return None
         full = items[low][0][:depth] + path
         kept = [item for item in items[low:high] if item[1] is not None]
         if all(item[0] != full for item in items[low:high]):
+            if not kept:
+                return None
             kept.append((full, parts[1]))
             kept.sort(key=_path_of)
         return self._build(kept, 0, len(kept), depth) if kept else b""

@@ -208,9 +208,9 @@ def _account_item(account: Account) -> bytes:
     The list is 68 to 109 bytes long, so both length prefixes have their two-byte form.
     """
     nonce, balance, storage_root, code_hash = account
-    body = b"%b%b\xa0%b\xa0%b" % (encode_int(nonce), encode_int(balance), storage_root, code_hash)
+    body = encode_int(nonce) + encode_int(balance) + b"\xa0" + storage_root + b"\xa0" + code_hash
     size = len(body)
-    return b"%c%c\xf8%c%b" % (0xB8, size + 2, size, body)
+    return bytes((0xB8, size + 2, 0xF8, size)) + body
 
 
 def _index_paths(count: int) -> list[tuple[str, int]]:
