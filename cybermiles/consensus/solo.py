@@ -19,6 +19,7 @@ from cybermiles.consensus.wal import Record, RecordType, WriteAheadLog, remove_b
 from cybermiles.errors import ConfigError, InvariantViolation
 from cybermiles.types.abci import AppInfo, PrepareRequest, Proposal
 from cybermiles.types.commit import Commit
+from cybermiles.types.part_set import split
 from cybermiles.types.primitives import Height, Timestamp
 from cybermiles.types.proposal import proposal_sign_bytes
 from cybermiles.types.vote import VoteType, vote_sign_bytes
@@ -138,7 +139,7 @@ class SoloEngine:
         chain = (self._chain_id, self._genesis_hash)
         block_hash = proposal.block_hash
         messages = {
-            Step.PROPOSE: proposal_sign_bytes(*chain, height, ROUND, -1, block_hash),
+            Step.PROPOSE: proposal_sign_bytes(*chain, height, ROUND, -1, block_hash, split(proposal.value).header),
             Step.PREVOTE: vote_sign_bytes(*chain, VoteType.PREVOTE, height, ROUND, block_hash),
             Step.PRECOMMIT: vote_sign_bytes(*chain, VoteType.PRECOMMIT, height, ROUND, block_hash),
         }

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cybermiles.types.part_set import PartsHeader
 from cybermiles.types.primitives import ZERO_HASH, Hash32
 from cybermiles.types.proposal import proposal_sign_bytes
 from cybermiles.types.vote import VoteType, vote_sign_bytes
@@ -15,7 +16,8 @@ BLOCK = Hash32(b"\xbb" * 32)
 HASHES = st.binary(min_size=32, max_size=32).map(Hash32)
 U64, U32 = st.integers(0, 2**64 - 1), st.integers(0, 2**32 - 1)
 VOTES = st.tuples(U64, HASHES, st.sampled_from(VoteType), U64, U32, st.none() | st.just(ZERO_HASH) | HASHES)
-PROPOSALS = st.tuples(U64, HASHES, U64, U32, st.integers(-1, 2**32 - 2), HASHES)
+PARTS = st.builds(PartsHeader, st.integers(1, 1024), HASHES)
+PROPOSALS = st.tuples(U64, HASHES, U64, U32, st.integers(-1, 2**32 - 2), HASHES, PARTS)
 
 
 def test_the_bytes_of_a_precommit_are_these():
@@ -38,9 +40,10 @@ def test_the_bytes_of_a_nil_prevote_are_these():
 def test_the_bytes_of_a_proposal_are_these(pol_round, encoded):
     expected = (
         "636d742f70726f706f73616c00000000" + "0000000000000012" + GENESIS.hex()
-        + "0000000000000007" + "00000003" + encoded + "bb" * 32
+        + "0000000000000007" + "00000003" + encoded + "bb" * 32 + "00000005" + "cc" * 32
     )  # fmt: skip
-    assert proposal_sign_bytes(18, GENESIS, 7, 3, pol_round, BLOCK).hex() == expected
+    parts = PartsHeader(5, Hash32(b"\xcc" * 32))
+    assert proposal_sign_bytes(18, GENESIS, 7, 3, pol_round, BLOCK, parts).hex() == expected
 
 
 @given(VOTES, VOTES)
@@ -51,7 +54,7 @@ def test_different_votes_have_different_bytes_of_one_length(first, second):
 
 @given(PROPOSALS, PROPOSALS)
 def test_different_proposals_have_different_bytes_of_one_length(first, second):
-    assert len(proposal_sign_bytes(*first)) == 104
+    assert len(proposal_sign_bytes(*first)) == 140
     assert (proposal_sign_bytes(*first) == proposal_sign_bytes(*second)) == (first == second)
 
 
