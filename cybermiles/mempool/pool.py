@@ -22,6 +22,7 @@ from cybermiles.errors import (
     PoolFull,
     ReplacementUnderpriced,
 )
+from cybermiles.mempool.eviction import EvictionOrder, rank_of
 from cybermiles.vm.validity import max_cost_of_gas
 
 if TYPE_CHECKING:
@@ -93,7 +94,8 @@ class Pool:
         self.params = params
         self.senders: dict[Address, Sender] = {}
         self._by_hash: dict[Hash32, Entry] = {}
-        self._order = 0
+        self._arrivals = 0
+        self._order_of_eviction = EvictionOrder()
         self.size_bytes = 0
         self.free_count = 0
 
@@ -115,6 +117,10 @@ class Pool:
     def is_pending(self, transaction: Transaction) -> bool:
         """Whether a pooled transaction can execute now."""
         return transaction.nonce < self.senders[transaction.sender].next_nonce
+
+    def holds(self, entry: Entry) -> bool:
+        """Whether this very entry is in the pool."""
+        return self._by_hash.get(entry.transaction.hash) is entry
 
     def pending_nonce(self, address: Address) -> int | None:
         """Return the next nonce after the pending ones, None where the pool holds none of the account."""
@@ -141,13 +147,14 @@ class Pool:
             self._check_sender_room(sender, transaction)
         else:
             self._check_replacement(old, transaction, is_free=is_free)
-        dropped = self._make_room(transaction, old, is_free=is_free)
+        replacements = old.replacements + 1 if old is not None and old.is_free and is_free else 0
+        entry = Entry(transaction, is_free, now, self._arrivals, replacements)
+        dropped = self._make_room(entry, sender, old)
         if old is not None and old.transaction.hash in self._by_hash:
             dropped.append(Dropped(old.transaction.hash, "replaced by " + _hex(transaction)))
             self._forget(old)
-        replacements = old.replacements + 1 if old is not None and old.is_free and is_free else 0
-        entry = Entry(transaction, is_free, now, self._order, replacements)
-        self._order += 1
+        self._arrivals += 1
+        self._order_of_eviction.arrived()
         self.senders[transaction.sender] = sender
         sender.entries[transaction.nonce] = entry
         self._remember(entry)
@@ -239,53 +246,30 @@ class Pool:
                 f"replacement transaction underpriced: both fees must rise by {self.limits.price_bump_percent} %"
             )
 
-    def _make_room(self, transaction: Transaction, old: Entry | None, *, is_free: bool) -> list[Dropped]:
+    def _make_room(self, newcomer: Entry, sender: Sender, old: Entry | None) -> list[Dropped]:
+        """Push out what the newcomer is worth more than, until it fits. Raises PoolFull where it never does."""
         limits = self.limits
         count = len(self._by_hash) - (old is not None)
-        size = self.size_bytes - (0 if old is None else old.transaction.size) + transaction.size
-        free = self.free_count - (old is not None and old.is_free) + is_free
-        if count < limits.max_transactions and size <= limits.max_bytes and free <= limits.max_free:
-            return []
-        only_free = is_free or free > limits.max_free
-        dropped: list[Dropped] = []
-        for victim in self._victims(transaction, only_free=only_free):
-            if victim is old:
-                continue
-            count, size = count - 1, size - victim.transaction.size
-            free -= victim.is_free
-            dropped.append(Dropped(victim.transaction.hash, "the pool is full and others pay more"))
-            if count < limits.max_transactions and size <= limits.max_bytes and free <= limits.max_free:
-                break
-        else:
-            raise PoolFull("txpool is full: offer a higher price or try again later")
-        for drop in dropped:
-            self._drop(self._by_hash[drop.hash])
-        return dropped
+        size = self.size_bytes - (0 if old is None else old.transaction.size) + newcomer.transaction.size
+        free = self.free_count - (old is not None and old.is_free) + newcomer.is_free
 
-    def _victims(self, transaction: Transaction, *, only_free: bool) -> list[Entry]:
-        """Return whose place the newcomer may take, worst first: queued, then free, then cheaper."""
-        price = transaction.effective_gas_price(0)
-        newcomer_free = self.is_free(transaction)
-        worse = [
-            entry
-            for entry in self._by_hash.values()
-            if entry.transaction.sender != transaction.sender
-            and (entry.is_free or not only_free)
-            and (
-                (entry.is_free and not newcomer_free)
-                or not self.is_pending(entry.transaction)
-                or (not entry.is_free and entry.transaction.effective_gas_price(0) < price)
-            )
-        ]
-        return sorted(
-            worse,
-            key=lambda e: (
-                self.is_pending(e.transaction),
-                not e.is_free,
-                e.transaction.effective_gas_price(0),
-                -e.order,
-            ),
-        )
+        def fits() -> bool:
+            return count < limits.max_transactions and size <= limits.max_bytes and free <= limits.max_free
+
+        dropped: list[Dropped] = []
+        if fits():
+            return dropped
+        rank = rank_of(newcomer, sender)
+        for victim in self._order_of_eviction.worse_than(rank, self, only_free=free > limits.max_free):
+            if victim.transaction.sender == newcomer.transaction.sender:
+                continue
+            count, size, free = count - 1, size - victim.transaction.size, free - victim.is_free
+            dropped.append(Dropped(victim.transaction.hash, "the pool is full and others pay more"))
+            if fits():
+                for drop in dropped:
+                    self._drop(self._by_hash[drop.hash])
+                return dropped
+        raise PoolFull("txpool is full: offer a higher price or try again later")
 
     def _drop_unaffordable(self, address: Address, sender: Sender) -> list[Dropped]:
         dropped = []

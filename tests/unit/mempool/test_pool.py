@@ -165,6 +165,44 @@ def test_a_paying_transaction_pushes_out_a_free_one_and_a_queued_one_first():
     assert [drop.hash for drop in first + second] == [waiting.hash, free.hash]
 
 
+def test_a_newcomer_behind_a_gap_pushes_out_nobody_who_can_execute():
+    pool = make_pool(max_transactions=1)
+    add(pool, 0, 0, price=0)
+    with pytest.raises(PoolFull):
+        add(pool, 1, 5, price=9 * PAID)
+    assert pending(pool, 0) == [0]
+
+
+def test_an_entry_that_has_risen_since_the_order_was_made_protects_no_other():
+    """A gap that closes lifts what waited behind it; who is worse than the newcomer still gives way."""
+    pool = make_pool(max_transactions=200)
+    for sender in range(3, 200):
+        add(pool, sender, 0, price=3 * PAID)
+    add(pool, 0, 1, price=9 * PAID)
+    cheap = [add(pool, sender, 0, price=2 * PAID)[0].hash for sender in (1, 2)]
+    with pytest.raises(PoolFull):  # makes the order, in which sender 0 is the worst
+        add(pool, 200, 1)
+    pushed = [*add(pool, 0, 0, price=4 * PAID)[1], *add(pool, 201, 0, price=4 * PAID)[1]]
+    assert [drop.hash for drop in pushed] == [cheap[1], cheap[0]]
+    assert pending(pool, 0) == [0, 1]
+
+
+def test_the_order_is_made_again_however_many_newcomers_are_refused():
+    pool = make_pool(max_transactions=200)
+    for sender in range(199):
+        add(pool, sender, 0, price=3 * PAID)
+    last, _ = add(pool, 199, 0, price=5 * PAID)
+    with pytest.raises(PoolFull):  # makes the order, in which sender 199 is the best
+        add(pool, 200, 0)
+    pool.discard(last.hash)
+    worst, _ = add(pool, 201, 0, price=2 * PAID)
+    for _ in range(3):
+        with pytest.raises(PoolFull):
+            add(pool, 202, 0, price=3 * PAID)
+    _, dropped = add(pool, 202, 0, price=3 * PAID)
+    assert [drop.hash for drop in dropped] == [worst.hash]
+
+
 def test_free_transactions_have_their_own_cap():
     pool = make_pool(max_free=2)
     add(pool, 0, 0, price=0)
