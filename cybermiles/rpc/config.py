@@ -19,6 +19,8 @@ class RpcLimits:
     """One HTTP body or WebSocket message."""
     json_max_depth: int = 64
     """Nested arrays and objects in a request."""
+    json_max_containers: int = 20_000
+    """Arrays and objects in a request: bounds the time and memory that parsing takes."""
     batch_max_items: int = 100
     """Requests in one batch."""
     response_max_bytes: int = 10 * MIB
@@ -42,7 +44,9 @@ class RpcLimits:
     """Between pings; a peer that does not answer is disconnected."""
     websocket_concurrency: int = 16
     """Messages of one WebSocket connection worked on at a time."""
-    subscriptions_per_connection_max: int = 100
+    subscriptions_max: int = 500
+    """Subscriptions of all connections."""
+    subscriptions_per_connection_max: int = 20
     subscriber_queue_items: int = 1_000
     """Messages waiting for a slow WebSocket peer; one more disconnects it."""
     subscriber_queue_bytes: int = 4 * MIB

@@ -63,14 +63,8 @@ class Dispatcher:
 
     async def handle(self, body: bytes, context: Context) -> bytes | None:
         """Return the answer to a body, None where only notifications were in it. Never raises."""
-        limits = self._limits
         try:
-            message = decode(
-                body,
-                max_bytes=limits.body_max_bytes,
-                max_depth=limits.json_max_depth,
-                max_batch=limits.batch_max_items,
-            )
+            message = decode(body, self._limits)
         except RpcError as error:
             return encode_error(None, error)
         if message.is_batch:

@@ -9,7 +9,7 @@ exponents, integers over 64 bits) come out of the parser as floats; each paramet
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias, Union
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, Union
 
 import orjson
 
@@ -68,6 +68,30 @@ class Rejected(NamedTuple):
     error: RpcError
 
 
+class Bounds(Protocol):
+    """How large a body may be; `config.RpcLimits` is one."""
+
+    @property
+    def body_max_bytes(self) -> int:
+        """Bytes."""
+        ...
+
+    @property
+    def json_max_depth(self) -> int:
+        """Nested arrays and objects."""
+        ...
+
+    @property
+    def json_max_containers(self) -> int:
+        """Arrays and objects, counting the brackets inside of strings too."""
+        ...
+
+    @property
+    def batch_max_items(self) -> int:
+        """Requests."""
+        ...
+
+
 class Message(NamedTuple):
     """What one body asks for."""
 
@@ -75,15 +99,9 @@ class Message(NamedTuple):
     is_batch: bool
 
 
-def decode(body: bytes, *, max_bytes: int, max_depth: int, max_batch: int) -> Message:
+def decode(body: bytes, bounds: Bounds) -> Message:
     """Return the requests in a body. Raises RpcError where the body as a whole is refused."""
-    if len(body) > max_bytes:
-        raise RpcError(
-            INVALID_REQUEST,
-            f"request of {len(body)} bytes is over the limit of {max_bytes} (rpc.body_max_bytes)",
-        )
-    if not is_shallow(body, max_depth):
-        raise RpcError(PARSE_ERROR, f"nested deeper than {max_depth} levels, or unbalanced (rpc.json_max_depth)")
+    _check_bounds(body, bounds)
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -92,24 +110,40 @@ def decode(body: bytes, *, max_bytes: int, max_depth: int, max_batch: int) -> Me
         return Message([_item(document)], is_batch=False)
     if not document:
         raise RpcError(INVALID_REQUEST, "empty batch")
-    if len(document) > max_batch:
+    if len(document) > bounds.batch_max_items:
         raise RpcError(
             INVALID_REQUEST,
-            f"batch of {len(document)} requests is over the limit of {max_batch} (rpc.batch_max_items)",
+            f"batch of {len(document)} requests is over the limit of {bounds.batch_max_items} (rpc.batch_max_items)",
         )
     return Message([_item(item) for item in document], is_batch=True)
+
+
+def _check_bounds(body: bytes, bounds: Bounds) -> None:
+    if len(body) > bounds.body_max_bytes:
+        raise RpcError(
+            INVALID_REQUEST,
+            f"request of {len(body)} bytes is over the limit of {bounds.body_max_bytes} (rpc.body_max_bytes)",
+        )
+    containers = body.count(b"[") + body.count(b"{")
+    if containers > bounds.json_max_containers:
+        raise RpcError(
+            PARSE_ERROR,
+            f"{containers} arrays and objects are over the limit of {bounds.json_max_containers} "
+            "(rpc.json_max_containers)",
+        )
+    depth = bounds.json_max_depth
+    if containers > depth and not is_shallow(body, depth):
+        raise RpcError(PARSE_ERROR, f"nested deeper than {depth} levels, or unbalanced (rpc.json_max_depth)")
 
 
 def is_shallow(body: bytes, max_depth: int) -> bool:
     """Return whether brackets outside of strings balance and nest at most `max_depth` levels.
 
-    Works by whole-buffer operations, and peels one level of nesting at a time, so that a hostile body
-    costs at most `max_depth` passes over its brackets.
+    Works by whole-buffer operations, and peels one level of nesting at a time, so that a hostile body costs at most
+    `max_depth` passes over its brackets.
     """
-    if body.count(b"[") + body.count(b"{") <= max_depth:
-        return True
     unescaped = body.replace(b"\\\\", b"").replace(b'\\"', b"")
-    marks = unescaped.translate(None, _NOT_STRUCTURE)
+    marks = unescaped.translate(None, _NOT_STRUCTURE).replace(b'""', b"")  # two toggles of "inside a string"
     level = b"".join(marks.split(b'"')[::2]).translate(_BRACES_TO_BRACKETS)
     for _ in range(max_depth):
         if not level:

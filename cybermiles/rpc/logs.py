@@ -7,12 +7,12 @@ range that would have been answered, so that a caller can go on by itself.
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from cybermiles.rpc.block_references import Tag, find_height
 from cybermiles.rpc.jsonrpc import INVALID_PARAMS, LIMIT_EXCEEDED, SERVER_ERROR, RpcError
+from cybermiles.rpc.pacing import give_way
 
 if TYPE_CHECKING:
     from cybermiles.rpc.block_references import BlockNumber
@@ -157,11 +157,6 @@ def logs_of_block(chain: ChainReader, query: LogQuery, height: int, serializer: 
             tx_hash = block.transactions[index].hash
             rendered += serializer.logs(block.header, tx_hash, index, wanted)
     return rendered, data_bytes
-
-
-async def give_way() -> None:
-    """Let other tasks run."""
-    await asyncio.sleep(0)  # noqa: TID251  (no time passes: there is nothing for a clock to drive)
 
 
 def too_many_logs(what: str, first: int, height: int) -> RpcError:

@@ -17,7 +17,7 @@ from cybermiles.types.primitives import EMPTY_OMMERS_HASH, EMPTY_TRIE_ROOT, ZERO
 from cybermiles.types.transaction import ACCESS_LIST, DYNAMIC_FEE, LEGACY, SET_CODE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from cybermiles.execution.outcome import TransactionOutcome
     from cybermiles.rpc.jsonrpc import Json
@@ -125,28 +125,34 @@ class Serializer:
     header: Callable[[Header], dict[str, Json]] = header_fields
     """Renders a header."""
 
-    def block(self, contents: Contents, *, size: int, outcomes: Sequence[TransactionOutcome] | None) -> dict[str, Json]:
-        """Return a block; with `outcomes` its transactions in full, without them their hashes."""
-        header, transactions = contents
-        rendered: list[Json]
-        if outcomes is None:
-            rendered = [encode_data(tx.hash) for tx in transactions]
-        else:
-            rendered = [
-                self.included(tx, outcome, Place(header, position))
-                for position, (tx, outcome) in enumerate(zip(transactions, outcomes, strict=True))
-            ]
-        return self._with_body(self.header(header), size, rendered)
+    def block(self, header: Header, transactions: list[Json], *, size: int) -> dict[str, Json]:
+        """Return a block; its transactions are given as they are to be shown."""
+        return {
+            "uncles": [],
+            "withdrawals": [],
+            **self.header(header),
+            "size": hex(size),
+            "transactions": transactions,
+        }
 
-    def pending_block(self, contents: Contents, *, full: bool) -> dict[str, Json]:
-        """Return the next block's template; its transactions have no receipts yet."""
-        header, transactions = contents
-        size = len(header.encode()) + sum(tx.size for tx in transactions)
-        rendered: list[Json] = [
-            self.pending(tx, Place(header, position)) if full else encode_data(tx.hash)
-            for position, tx in enumerate(transactions)
-        ]
-        return self._with_body(self.header(header), size, rendered)
+    def hashes(self, contents: Contents) -> Iterator[Json]:
+        """Yield the transactions of a block by their hashes."""
+        return (encode_data(transaction.hash) for transaction in contents.transactions)
+
+    def transactions(self, contents: Contents, outcomes: Sequence[TransactionOutcome]) -> Iterator[Json]:
+        """Yield the transactions of a block in full."""
+        pairs = zip(contents.transactions, outcomes, strict=True)
+        return (
+            self.included(transaction, outcome, Place(contents.header, position))
+            for position, (transaction, outcome) in enumerate(pairs)
+        )
+
+    def pending_transactions(self, contents: Contents) -> Iterator[Json]:
+        """Yield the transactions of the next block's template in full."""
+        return (
+            self.pending(transaction, Place(contents.header, position))
+            for position, transaction in enumerate(contents.transactions)
+        )
 
     def included(self, transaction: Transaction, outcome: TransactionOutcome, place: Place) -> dict[str, Json]:
         """Return a transaction of a block."""
@@ -172,14 +178,12 @@ class Serializer:
         first_log = sum(len(outcome.receipt.logs) for outcome in outcomes[:position])
         return self._receipt(contents, outcomes[position], position, first_log)
 
-    def receipts(self, contents: Contents, outcomes: Sequence[TransactionOutcome]) -> list[Json]:
-        """Return every receipt of a block."""
-        rendered: list[Json] = []
+    def receipts(self, contents: Contents, outcomes: Sequence[TransactionOutcome]) -> Iterator[Json]:
+        """Yield every receipt of a block."""
         first_log = 0
         for position, outcome in enumerate(outcomes):
-            rendered.append(self._receipt(contents, outcome, position, first_log))
+            yield self._receipt(contents, outcome, position, first_log)
             first_log += len(outcome.receipt.logs)
-        return rendered
 
     def logs(self, header: Header, tx_hash: bytes, tx_index: int, logs: Iterable[tuple[int, Log]]) -> list[Json]:
         """Return logs of one transaction, given with their positions in the block."""
@@ -251,16 +255,6 @@ class Serializer:
 
     def _timestamp(self, header: Header) -> dict[str, Json]:
         return {"blockTimestamp": hex(header.timestamp)} if self.block_timestamps else {}
-
-    @staticmethod
-    def _with_body(header: dict[str, Json], size: int, transactions: list[Json]) -> dict[str, Json]:
-        return {
-            "uncles": [],
-            "withdrawals": [],
-            **header,
-            "size": hex(size),
-            "transactions": transactions,
-        }
 
 
 def _v(transaction: Transaction) -> int:

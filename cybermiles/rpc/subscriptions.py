@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING
 import orjson
 
 from cybermiles.rpc.jsonrpc import INVALID_PARAMS, LIMIT_EXCEEDED, RpcError, encode_notification
+from cybermiles.rpc.pacing import give_way
 from cybermiles.rpc.quantities import encode_data
 from cybermiles.types.events import BlockCommitted, TransactionAdmitted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from cybermiles.rpc.config import RpcLimits
     from cybermiles.rpc.filters import FilterRegistry, IdSource
     from cybermiles.rpc.jsonrpc import Json
@@ -26,7 +29,6 @@ if TYPE_CHECKING:
     from cybermiles.rpc.methods import Connection
     from cybermiles.rpc.serializers import Serializer
     from cybermiles.types.events import Event
-    from cybermiles.types.receipt import Log
 
 
 class Kind(StrEnum):
@@ -88,6 +90,9 @@ class SubscriptionHub:
             for subscriptions in self._by_kind.values()
             for entry in subscriptions.values()
         )
+        if len(self) >= self._limits.subscriptions_max:
+            limit = self._limits.subscriptions_max
+            raise RpcError(LIMIT_EXCEEDED, f"too many subscriptions: {limit} (rpc.subscriptions_max)")
         limit = self._limits.subscriptions_per_connection_max
         if own >= limit:
             raise RpcError(
@@ -120,12 +125,12 @@ class SubscriptionHub:
             for key in own:
                 del subscriptions[key]
 
-    def publish(self, event: Event) -> None:
-        """Tell every subscriber, and the polled filters, of one event."""
+    async def publish(self, event: Event) -> None:
+        """Tell every subscriber, and the polled filters, of one event; gives way between subscribers of logs."""
         if isinstance(event, BlockCommitted):
             self._filters.expire()
             self._publish_head(event)
-            self._publish_logs(event)
+            await self._publish_logs(event)
         elif isinstance(event, TransactionAdmitted):
             self._filters.admitted(event.transaction.hash)
             self._publish_transaction(event)
@@ -151,20 +156,26 @@ class SubscriptionHub:
                 )
             entry.connection.push(encode_notification(key, encoded[full]))
 
-    def _publish_logs(self, event: BlockCommitted) -> None:
+    async def _publish_logs(self, event: BlockCommitted) -> None:
+        if not any(event.logs):
+            return
+        matching: dict[LogQuery, list[bytes]] = {}
         for key, entry in self._of(Kind.LOGS):
-            if entry.query is not None:
-                for rendered in self._matching(event, entry.query):
-                    entry.connection.push(encode_notification(key, orjson.dumps(rendered)))
+            query = entry.query
+            if query is None or key not in self._by_kind[Kind.LOGS]:
+                continue
+            if query not in matching:
+                matching[query] = [orjson.dumps(rendered) for rendered in self._matching(event, query)]
+            for rendered in matching[query]:
+                entry.connection.push(encode_notification(key, rendered))
+            await give_way()
 
-    def _matching(self, event: BlockCommitted, query: LogQuery) -> list[Json]:
+    def _matching(self, event: BlockCommitted, query: LogQuery) -> Iterator[Json]:
         block = event.block
         position = 0
-        rendered: list[Json] = []
         for index, logs in enumerate(event.logs):
-            wanted: list[tuple[int, Log]] = [(position + at, log) for at, log in enumerate(logs) if query.matches(log)]
+            wanted = [(position + at, log) for at, log in enumerate(logs) if query.matches(log)]
             if wanted:
                 tx_hash = block.transactions[index].hash
-                rendered += self._serializer.logs(block.header, tx_hash, index, wanted)
+                yield from self._serializer.logs(block.header, tx_hash, index, wanted)
             position += len(logs)
-        return rendered

@@ -11,8 +11,8 @@ from cybermiles.rpc.block_references import (
     parse_block_number,
     parse_block_reference,
 )
-from cybermiles.rpc.logs import give_way
 from cybermiles.rpc.methods import Method, Param
+from cybermiles.rpc.pacing import collect, give_way
 from cybermiles.rpc.quantities import parse_bool, parse_hash, parse_uint64
 from cybermiles.rpc.serializers import Contents, Place
 from cybermiles.types.transaction import recover_senders
@@ -99,20 +99,18 @@ class EthChain:
     async def block(self, reference: BlockReference, full: bool) -> Json:  # noqa: FBT001  (RPC's)
         """Return a block, null where there is none."""
         if reference is Tag.PENDING:
-            template = self._chain.pending_block()
-            if template is None:
-                return None
-            return self._serializer.pending_block(Contents(*template), full=full)
+            return await self._pending_block(full=full)
         contents = self._find(reference)
         if contents is None:
             return None
         height = contents.header.height
-        outcomes = None
         if full:
             await with_senders(contents.transactions)
-            outcomes = self._chain.outcomes(height)
+            rendered = self._serializer.transactions(contents, self._chain.outcomes(height))
+        else:
+            rendered = self._serializer.hashes(contents)
         size = self._chain.block_size(height)
-        return self._serializer.block(contents, size=size, outcomes=outcomes)
+        return self._serializer.block(contents.header, await collect(rendered), size=size)
 
     async def block_receipts(self, reference: BlockReference) -> Json:
         """Return every receipt of a block, null for an unknown one."""
@@ -120,7 +118,8 @@ class EthChain:
         if contents is None:
             return None
         await with_senders(contents.transactions)
-        return self._serializer.receipts(contents, self._chain.outcomes(contents.header.height))
+        outcomes = self._chain.outcomes(contents.header.height)
+        return await collect(self._serializer.receipts(contents, outcomes))
 
     def count(self, reference: BlockReference) -> str | None:
         """Return how many transactions a block has, null where there is none."""
@@ -178,6 +177,16 @@ class EthChain:
         outcome = self._chain.outcomes(height)[position]
         place = Place(contents.header, position)
         return self._serializer.included(contents.transactions[position], outcome, place)
+
+    async def _pending_block(self, *, full: bool) -> Json:
+        template = self._chain.pending_block()
+        if template is None:
+            return None
+        contents = Contents(*template)
+        serializer = self._serializer
+        rendered = serializer.pending_transactions(contents) if full else serializer.hashes(contents)
+        size = len(template.header.encode()) + sum(tx.size for tx in template.transactions)
+        return serializer.block(template.header, await collect(rendered), size=size)
 
     def _pending_at(self, index: int) -> Json:
         template = self._chain.pending_block()

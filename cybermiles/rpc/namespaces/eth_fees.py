@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from cybermiles.rpc.block_references import find_height, parse_block_number
 from cybermiles.rpc.jsonrpc import SERVER_ERROR, RpcError
-from cybermiles.rpc.logs import give_way
 from cybermiles.rpc.methods import Method, Param, Profile
+from cybermiles.rpc.pacing import give_way
 from cybermiles.rpc.quantities import parse_count
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from cybermiles.rpc.block_references import (
     state_height,
 )
 from cybermiles.rpc.jsonrpc import SERVER_ERROR, RpcError
-from cybermiles.rpc.logs import give_way
 from cybermiles.rpc.methods import Method, Param
+from cybermiles.rpc.pacing import give_way
 from cybermiles.rpc.quantities import (
     encode_data,
     encode_word,

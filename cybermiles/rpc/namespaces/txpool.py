@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cybermiles.rpc.methods import Method, Param
+from cybermiles.rpc.pacing import ITEMS_PER_TURN, give_way
 from cybermiles.rpc.quantities import encode_checksummed, parse_address
 
 if TYPE_CHECKING:
@@ -42,13 +43,13 @@ class TxPool:
         content = self._pool.content()
         return {"pending": _count(content.pending), "queued": _count(content.queued)}
 
-    def content(self) -> Json:
+    async def content(self) -> Json:
         """Return every pooled transaction, by sender and nonce."""
-        return self._rendered(self._serializer.pooled)
+        return await self._rendered(self._serializer.pooled)
 
-    def inspect(self) -> Json:
+    async def inspect(self) -> Json:
         """Return one readable line for each pooled transaction, by sender and nonce."""
-        return self._rendered(_summary)
+        return await self._rendered(_summary)
 
     def content_from(self, address: Address) -> Json:
         """Return one sender's pooled transactions, by nonce."""
@@ -59,11 +60,11 @@ class TxPool:
             "queued": _by_nonce(content.queued.get(address, ()), render),
         }
 
-    def _rendered(self, render: Callable[[Transaction], Json]) -> Json:
+    async def _rendered(self, render: Callable[[Transaction], Json]) -> Json:
         content = self._pool.content()
         return {
-            "pending": _by_sender(content.pending, render),
-            "queued": _by_sender(content.queued, render),
+            "pending": await _by_sender(content.pending, render),
+            "queued": await _by_sender(content.queued, render),
         }
 
 
@@ -71,8 +72,13 @@ def _count(pooled: PooledBySender) -> str:
     return hex(sum(map(len, pooled.values())))
 
 
-def _by_sender(pooled: PooledBySender, render: Callable[[Transaction], Json]) -> Json:
-    return {encode_checksummed(sender): _by_nonce(transactions, render) for sender, transactions in pooled.items()}
+async def _by_sender(pooled: PooledBySender, render: Callable[[Transaction], Json]) -> Json:
+    answer: dict[str, Json] = {}
+    for count, (sender, transactions) in enumerate(pooled.items(), 1):
+        answer[encode_checksummed(sender)] = _by_nonce(transactions, render)
+        if count % ITEMS_PER_TURN == 0:
+            await give_way()
+    return answer
 
 
 def _by_nonce(transactions: Sequence[Transaction], render: Callable[[Transaction], Json]) -> Json:

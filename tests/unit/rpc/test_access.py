@@ -2,6 +2,7 @@
 
 import pytest
 
+from cybermiles.rpc import access
 from cybermiles.rpc.access import RateLimiter, is_allowed_host, is_allowed_origin, is_loopback
 from cybermiles.rpc.config import RpcConfig, RpcLimits
 from cybermiles.runtime.clock import ManualClock
@@ -93,6 +94,16 @@ def test_a_bucket_gives_its_burst_and_then_its_rate():
     clock.advance(3_600_000)
     assert budget.spend(20)
     assert not budget.spend(1)
+
+
+def test_only_the_most_recent_callers_are_remembered(monkeypatch):
+    monkeypatch.setattr(access, "_TRACKED_CALLERS", 2)
+    limiter = RateLimiter(RpcLimits(requests_burst=1), ManualClock())
+    assert limiter.budget("10.0.0.1").spend(1)
+    for remote in ("10.0.0.2", "10.0.0.1", "10.0.0.3"):
+        limiter.budget(remote)
+    assert not limiter.budget("10.0.0.1").spend(1)
+    assert len(limiter._buckets) == 2
 
 
 def test_loopback_callers_have_no_limit():

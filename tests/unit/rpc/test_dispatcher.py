@@ -219,6 +219,20 @@ async def test_a_slow_request_is_stopped_and_the_limit_named():
 
 
 @pytest.mark.asyncio
+async def test_a_batch_handler_out_of_time_answers_each_of_its_requests():
+    async def endless(_values):
+        await asyncio.sleep(10)
+
+    served = Dispatcher(
+        [Method(name="m", handler=echo, params=(Param(parse_quantity),), batch_handler=endless)],
+        limits=RpcLimits(batch_timeout_seconds=0),
+    )
+    answers = await send([call("m", "0x1"), call("m", "0x2"), call("m", "bad")], served)
+    assert [a["error"]["code"] for a in answers] == [-32002, -32002, -32602]
+    assert [a["error"]["code"] for a in await send([call("m", 1), call("m", 2)], served)] == [-32602] * 2
+
+
+@pytest.mark.asyncio
 async def test_a_batch_out_of_time_answers_the_rest_with_an_error():
     served = dispatcher(batch_timeout_seconds=0)
     answers = await send([call("sleep", 0.01), call("echo", 1)], served)

@@ -74,12 +74,12 @@ async def test_a_log_filter_over_a_limit_answers_in_parts_and_gets_past_a_block_
 @pytest.mark.asyncio
 async def test_a_pending_filter_answers_hashes_since_it_was_made():
     node = FakeNode()
-    node.hub.publish(TransactionAdmitted(sign_transaction(1)))
+    await node.hub.publish(TransactionAdmitted(sign_transaction(1)))
     own = await node.result("eth_newPendingTransactionFilter")
     later = await node.result("eth_newPendingTransactionFilter")
     transactions = [sign_transaction(2), sign_transaction(3)]
     for transaction in transactions:
-        node.hub.publish(TransactionAdmitted(transaction))
+        await node.hub.publish(TransactionAdmitted(transaction))
     assert await node.result("eth_getFilterChanges", own) == [hexed(tx.hash) for tx in transactions]
     assert await node.result("eth_getFilterChanges", own) == []
     assert len(await node.result("eth_getFilterChanges", later)) == 2
@@ -131,7 +131,7 @@ async def test_a_filter_is_removed_when_nobody_asks_for_five_minutes():
     node.clock.advance(299_000)
     assert await node.result("eth_getFilterChanges", used) == []
     node.clock.advance(2_000)
-    node.hub.publish(BlockCommitted(node.chain.add(), ()))
+    await node.hub.publish(BlockCommitted(node.chain.add(), ()))
     assert len(node.hub._filters) == 1
     assert await node.error("eth_getFilterChanges", idle) == MISSING
     assert len(await node.result("eth_getFilterChanges", used)) == 1

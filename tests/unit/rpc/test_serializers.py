@@ -7,6 +7,7 @@ from eth_account.typed_transactions import TypedTransaction
 from cybermiles.chain.fees import Lane
 from cybermiles.rpc.serializers import Contents, Place, Serializer, header_fields
 from cybermiles.types.primitives import GWEI
+from cybermiles.types.transaction import Transaction
 from tests.fakes.rpc import (
     CHAIN_ID,
     CONTRACT,
@@ -80,6 +81,23 @@ def test_a_set_code_transaction_as_shown_is_the_one_that_was_signed():
     assert bytes(TypedTransaction.from_dict(rebuilt).hash()) == transaction.signing_hash
 
 
+def test_a_blob_transaction_shows_its_hashes_for_networks_that_have_them():
+    transaction = Transaction(
+        **{name: getattr(LEGACY, name) for name in ("nonce", "gas_limit", "to", "value", "data", "y_parity", "r", "s")},
+        type=3,
+        chain_id=1,
+        max_priority_fee_per_gas=1,
+        max_fee_per_gas=2,
+        raw=b"\3",
+        max_fee_per_blob_gas=9,
+        blob_versioned_hashes=(b"\1" * 32,),
+        sender=SENDER,
+    )
+    shown = Serializer().pooled(transaction)
+    assert (shown["type"], shown["maxFeePerBlobGas"], shown["maxFeePerGas"]) == ("0x3", "0x9", "0x2")
+    assert shown["blobVersionedHashes"] == ["0x" + "01" * 32]
+
+
 def test_the_price_of_an_included_dynamic_fee_transaction_is_what_was_charged():
     dynamic = sign_transaction(max_fee_per_gas=3 * GWEI, max_priority_fee_per_gas=2 * GWEI)
     assert included(dynamic)["gasPrice"] == "0x0"
@@ -106,23 +124,26 @@ def test_a_header_shows_every_field_of_prague_and_a_base_fee_of_zero():
     assert "totalDifficulty" not in shown
 
 
-def test_a_block_lists_hashes_or_whole_transactions():
+def test_a_block_lists_its_transactions_as_given():
     block = CHAIN.blocks[2]
     contents = Contents(block.header, block.transactions)
-    short = Serializer().block(contents, size=1000, outcomes=None)
-    assert short["transactions"] == [hexed(tx.hash) for tx in block.transactions]
-    assert (short["size"], short["uncles"], short["withdrawals"]) == ("0x3e8", [], [])
-    full = Serializer().block(contents, size=1000, outcomes=CHAIN.outcomes(2))
-    assert [tx["transactionIndex"] for tx in full["transactions"]] == ["0x0", "0x1"]
-    assert {key: value for key, value in full.items() if key != "transactions"} == {
-        key: value for key, value in short.items() if key != "transactions"
+    hashes = list(Serializer().hashes(contents))
+    assert hashes == [hexed(tx.hash) for tx in block.transactions]
+    full = list(Serializer().transactions(contents, CHAIN.outcomes(2)))
+    assert [(tx["hash"], tx["transactionIndex"]) for tx in full] == list(zip(hashes, ("0x0", "0x1"), strict=True))
+    shown = Serializer().block(block.header, hashes, size=1000)
+    assert shown == header_fields(block.header) | {
+        "size": "0x3e8",
+        "transactions": hashes,
+        "uncles": [],
+        "withdrawals": [],
     }
 
 
 def test_log_indices_count_through_the_block_and_both_receipt_paths_agree():
     block = CHAIN.blocks[2]
     contents, outcomes = Contents(block.header, block.transactions), CHAIN.outcomes(2)
-    receipts = Serializer().receipts(contents, outcomes)
+    receipts = list(Serializer().receipts(contents, outcomes))
     assert [[entry["logIndex"] for entry in receipt["logs"]] for receipt in receipts] == [["0x0", "0x1"], ["0x2"]]
     assert [Serializer().receipt(contents, outcomes, at) for at in range(2)] == receipts
 
@@ -140,7 +161,7 @@ def test_a_receipt_names_the_lane_and_what_was_charged():
         None,
     )
     assert (failed["cumulativeGasUsed"], failed["gasUsed"]) == (hex(81_000), hex(21_000))
-    assert "cmtLane" not in Serializer(receipt_lane=False).receipts(contents, outcomes)[0]
+    assert "cmtLane" not in Serializer(receipt_lane=False).receipt(contents, outcomes, 0)
 
 
 def test_a_log_repeats_its_place():
@@ -167,6 +188,6 @@ def test_timestamps_may_be_left_out_as_older_clients_do():
 
 
 def test_another_networks_header_may_add_and_replace_fields():
-    contents = Contents(CHAIN.headers[1], ())
     style = Serializer(header=lambda header: {"number": hex(header.height), "withdrawals": ["w"]})
-    assert style.block(contents, size=1, outcomes=())["withdrawals"] == ["w"]
+    shown = style.block(CHAIN.headers[1], [], size=1)
+    assert shown == {"number": "0x1", "uncles": [], "withdrawals": ["w"], "size": "0x1", "transactions": []}

@@ -1,9 +1,12 @@
 """What is pushed to whom."""
 
+import asyncio
+
 import orjson
 import pytest
 
 from cybermiles.rpc.config import RpcLimits
+from cybermiles.rpc.serializers import Serializer
 from cybermiles.rpc.subscriptions import Kind
 from cybermiles.types.events import BlockCommitted, TransactionAdmitted, TransactionDropped
 from tests.fakes.rpc import CONTRACT, STRANGER, TOPIC, FakeNode, hexed, log, outcome, sign_transaction
@@ -26,9 +29,9 @@ async def subscribe(node, peer, *params):
     return own
 
 
-def publish_block(node, transactions=(), outcomes=()):
+async def publish_block(node, transactions=(), outcomes=()):
     block = node.chain.add(transactions, outcomes)
-    node.hub.publish(BlockCommitted(block, tuple(o.receipt.logs for o in outcomes)))
+    await node.hub.publish(BlockCommitted(block, tuple(o.receipt.logs for o in outcomes)))
     return block
 
 
@@ -36,7 +39,7 @@ def publish_block(node, transactions=(), outcomes=()):
 async def test_new_heads_are_headers_without_transactions():
     node, peer = FakeNode(), Peer()
     own = await subscribe(node, peer, "newHeads")
-    block = publish_block(node)
+    block = await publish_block(node)
     (head,) = peer.results(own)
     assert head["hash"] == hexed(block.hash)
     assert "transactions" not in head
@@ -53,7 +56,7 @@ async def test_logs_are_matched_and_one_message_each_with_their_index_in_the_blo
         outcome(transactions[0], logs=[log(), log(TOPIC, address=STRANGER)]),
         outcome(transactions[1], logs=[log(TOPIC)]),
     ]
-    block = publish_block(node, transactions, outcomes)
+    block = await publish_block(node, transactions, outcomes)
     assert [entry["logIndex"] for entry in peer.results(everything)] == ["0x0", "0x1", "0x2"]
     (found,) = peer.results(some)
     assert (found["logIndex"], found["transactionHash"]) == ("0x2", hexed(transactions[1].hash))
@@ -66,8 +69,8 @@ async def test_pending_transactions_are_hashes_or_whole():
     hashes = await subscribe(node, peer, "newPendingTransactions")
     whole = await subscribe(node, peer, "newPendingTransactions", True)
     transaction = sign_transaction(6)
-    node.hub.publish(TransactionAdmitted(transaction))
-    node.hub.publish(TransactionDropped(transaction.hash, "replaced"))
+    await node.hub.publish(TransactionAdmitted(transaction))
+    await node.hub.publish(TransactionDropped(transaction.hash, "replaced"))
     assert peer.results(hashes) == [hexed(transaction.hash)]
     assert [entry["hash"] for entry in peer.results(whole)] == [hexed(transaction.hash)]
 
@@ -76,10 +79,10 @@ async def test_pending_transactions_are_hashes_or_whole():
 async def test_nothing_is_sent_before_the_subscriber_knows_its_id():
     node, peer = FakeNode(), Peer()
     own = await node.result("eth_subscribe", "newHeads", connection=peer)
-    publish_block(node)
+    await publish_block(node)
     assert peer.messages == []
     node.hub.activate(own)
-    publish_block(node)
+    await publish_block(node)
     assert len(peer.messages) == 1
 
 
@@ -90,7 +93,7 @@ async def test_a_subscription_ends_by_its_own_connection_only():
     assert await node.result("eth_unsubscribe", own, connection=other) is False
     assert await node.result("eth_unsubscribe", own, connection=peer) is True
     assert await node.result("eth_unsubscribe", own, connection=peer) is False
-    publish_block(node)
+    await publish_block(node)
     assert peer.messages == []
 
 
@@ -101,7 +104,7 @@ async def test_a_closed_connection_is_forgotten_and_others_are_not():
         for kind in Kind:
             await subscribe(node, who, kind.value)
     node.hub.drop(peer)
-    publish_block(node)
+    await publish_block(node)
     assert len(node.hub) == 3
     assert peer.messages == []
     assert len(other.messages) == 1
@@ -140,3 +143,33 @@ async def test_subscriptions_of_a_connection_are_bounded():
     error = await node.error("eth_subscribe", "logs", connection=peer)
     assert (error["code"], "rpc.subscriptions_per_connection_max" in error["message"]) == (-32005, True)
     await subscribe(node, Peer(), "newHeads")
+    node = FakeNode(limits=RpcLimits(subscriptions_max=1))
+    await subscribe(node, Peer(), "newHeads")
+    error = await node.error("eth_subscribe", "logs", connection=Peer())
+    assert (error["code"], "rpc.subscriptions_max" in error["message"]) == (-32005, True)
+
+
+@pytest.mark.asyncio
+async def test_a_subscription_that_ends_while_a_block_is_published_gets_nothing_more():
+    node, peer, other = FakeNode(), Peer(), Peer()
+    await subscribe(node, peer, "logs")
+    await subscribe(node, other, "logs", {"topics": [hexed(TOPIC)]})
+    transaction = sign_transaction(0)
+    publishing = asyncio.ensure_future(publish_block(node, [transaction], [outcome(transaction, logs=[log(TOPIC)])]))
+    await asyncio.sleep(0)
+    node.hub.drop(other)
+    await publishing
+    assert (len(peer.messages), other.messages) == (1, [])
+
+
+@pytest.mark.asyncio
+async def test_equal_log_queries_are_rendered_once(monkeypatch):
+    node, peers, rendered = FakeNode(), [Peer() for _ in range(3)], []
+    render = Serializer.logs
+    monkeypatch.setattr(Serializer, "logs", lambda *arguments: rendered.append(1) or render(*arguments))
+    for peer in peers:
+        await subscribe(node, peer, "logs", {"address": hexed(CONTRACT)})
+    transaction = sign_transaction(0)
+    await publish_block(node, [transaction], [outcome(transaction, logs=[log(TOPIC)])])
+    assert [len(peer.messages) for peer in peers] == [1, 1, 1]
+    assert len(rendered) == 1

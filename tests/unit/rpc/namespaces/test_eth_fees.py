@@ -4,7 +4,7 @@ import pytest
 
 from cybermiles.rpc.config import RpcLimits
 from cybermiles.rpc.methods import Profile
-from tests.fakes.rpc import FakeNode
+from tests.fakes.rpc import FakeChain, FakeNode
 
 TWO_GWEI = hex(2 * 10**9)
 
@@ -62,6 +62,15 @@ async def test_the_range_ends_at_the_named_block_and_starts_at_genesis(count, ne
     history = await FakeNode().result("eth_feeHistory", count, newest, [50])
     assert (history["oldestBlock"], len(history["gasUsedRatio"])) == (oldest, blocks)
     assert len(history["baseFeePerGas"]) == blocks + 1
+
+
+@pytest.mark.asyncio
+async def test_a_long_history_is_complete():
+    chain = FakeChain()
+    for _ in range(200):
+        chain.add()
+    history = await FakeNode(chain=chain).result("eth_feeHistory", "0xc8", "latest", [50])
+    assert (len(history["gasUsedRatio"]), len(history["reward"])) == (200, 200)
 
 
 @pytest.mark.asyncio
