@@ -14,7 +14,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from aiohttp import web
+from aiohttp import WSCloseCode, web
 
 from cybermiles.rpc.access import RateLimiter, is_allowed_host, is_allowed_origin, is_loopback
 from cybermiles.rpc.connections import GatedSite
@@ -24,6 +24,7 @@ from cybermiles.rpc.websocket import WebSocketSession
 from cybermiles.runtime.logging import get_logger
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from typing import NoReturn
 
     from cybermiles.rpc.config import RpcConfig
@@ -61,7 +62,7 @@ class RpcServer:
         self._rates = RateLimiter(config.limits, clock)
         self._runner: web.AppRunner | None = None
         self._site: GatedSite | None = None
-        self._websockets = 0
+        self._sessions: dict[WebSocketSession, None] = {}
 
     @property
     def port(self) -> int:
@@ -82,7 +83,8 @@ class RpcServer:
     async def start(self) -> None:
         """Listen. Raises OSError when the address is taken."""
         config = self._config
-        app = web.Application(client_max_size=config.limits.body_max_bytes)
+        app = web.Application(client_max_size=config.limits.body_max_bytes, middlewares=[_refuse_in_json])
+        app.on_shutdown.append(self._close_websockets)
         for profile in Profile:
             app.router.add_post(profile.value, partial(self._post, profile))
             app.router.add_get(profile.value, partial(self._get, profile), allow_head=False)
@@ -104,7 +106,7 @@ class RpcServer:
         """Publish events to filters and subscribers until cancelled."""
         while True:
             async for event in self._events.subscribe():
-                self._hub.publish(event)
+                await self._hub.publish(event)
             log.warning("rpc_events_lost", reason="the server fell behind and listens anew")
 
     async def stop(self) -> None:
@@ -154,18 +156,9 @@ class RpcServer:
         if origin is not None and not self._is_allowed(origin, request):
             what = f"origin {origin[:100]} is not allowed (rpc.cors_origins)"
             return _refusal(HTTPStatus.FORBIDDEN, INVALID_REQUEST, what)
-        if self._websockets >= limits.websockets_max:
+        if len(self._sessions) >= limits.websockets_max:
             what = f"{limits.websockets_max} WebSockets are open (rpc.websockets_max)"
             return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, LIMIT_EXCEEDED, what)
-        self._websockets += 1
-        try:
-            await self._serve_websocket(profile, request, socket)
-        finally:
-            self._websockets -= 1
-        return socket
-
-    async def _serve_websocket(self, profile: Profile, request: web.Request, socket: web.WebSocketResponse) -> None:
-        await socket.prepare(request)
         transport = request.transport
         session = WebSocketSession(
             socket,
@@ -174,10 +167,17 @@ class RpcServer:
             new_context=partial(self._context, profile, request),
             abort=_do_nothing if transport is None else transport.abort,
         )
+        self._sessions[session] = None
         try:
+            await socket.prepare(request)
             await session.run()
         finally:
+            del self._sessions[session]
             self._hub.drop(session)
+        return socket
+
+    async def _close_websockets(self, _app: web.Application) -> None:
+        await asyncio.gather(*(session.close(WSCloseCode.GOING_AWAY, b"stopping") for session in self._sessions))
 
     async def _preflight(self, request: web.Request) -> web.Response:
         refusal = self._refuse_host(request)
@@ -213,6 +213,18 @@ class RpcServer:
     def _context(self, profile: Profile, request: web.Request) -> Context:
         remote = request.remote or ""
         return Context(profile, remote, budget=self._rates.budget(remote))
+
+
+@web.middleware
+async def _refuse_in_json(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Give aiohttp's own refusals (paths and verbs that are not served) a JSON-RPC body."""
+    try:
+        return await handler(request)
+    except web.HTTPException as refused:
+        what = f"{refused.reason}: requests are posted to / or /paid"
+        return _refusal(HTTPStatus(refused.status), INVALID_REQUEST, what)
 
 
 def _refuse_body_headers(request: web.Request) -> web.Response | None:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from cybermiles.rpc.dispatcher import Dispatcher
     from cybermiles.rpc.methods import Context
 
-CLOSE_GRACE_SECONDS = 5
-"""How long a slow peer may take to read up to the close frame."""
+CLOSE_GRACE_SECONDS = 2
+"""How long a peer may take to read up to the close frame and to answer it."""
 
 
 class _Closed(Exception):
@@ -76,6 +76,14 @@ class WebSocketSession:
         except* _Closed:
             self._outbox.clear()
 
+    async def close(self, code: int, reason: bytes) -> None:
+        """Close the connection; cut it off where the peer does not take part in time."""
+        try:
+            async with asyncio.timeout(CLOSE_GRACE_SECONDS):
+                await self._socket.close(code=code, message=reason)
+        except (TimeoutError, RuntimeError):
+            self._abort()
+
     async def _read(self, tasks: asyncio.TaskGroup) -> None:
         slots = asyncio.Semaphore(self._limits.websocket_concurrency)
         async for message in self._socket:
@@ -113,14 +121,8 @@ class WebSocketSession:
 
     async def _close_when_overflowed(self) -> None:
         await self._overflowed.wait()
-        try:
-            async with asyncio.timeout(CLOSE_GRACE_SECONDS):
-                await self._socket.close(
-                    code=WSCloseCode.POLICY_VIOLATION,
-                    message=b"too slow: rpc.subscriber_queue_items or rpc.subscriber_queue_bytes",
-                )
-        except TimeoutError:
-            self._abort()
+        reason = b"too slow: rpc.subscriber_queue_items or rpc.subscriber_queue_bytes"
+        await self.close(WSCloseCode.POLICY_VIOLATION, reason)
         raise _Closed
 
     def _put(self, payload: bytes) -> None:
