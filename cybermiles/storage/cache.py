@@ -8,7 +8,10 @@ bytes, numbers and flat tuples, which the garbage collector does not have to vis
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -35,9 +38,18 @@ class AgingCache(Generic[K, V]):
 
     def put(self, key: K, value: V, cost: int = 1) -> None:
         """Remember a value, which shadows an earlier one of the key."""
+        self._make_room()
+        self._new[key] = value
+        self._cost += cost
+
+    def put_all(self, values: Mapping[K, V], cost: int) -> None:
+        """Remember many values that cost so much together."""
+        self._make_room()
+        self._new.update(values)
+        self._cost += cost
+
+    def _make_room(self) -> None:
         if self._cost >= self._limit:
             self._old = self._new
             self._new = {}
             self._cost = 0
-        self._new[key] = value
-        self._cost += cost

@@ -132,11 +132,11 @@ class FlatState:
         with self._lock:
             if changes.wiped:
                 self._words = AgingCache(CACHED_WORDS // 2)
-            for address, slots in changes.storage.items():
-                for slot, word in slots.items():
-                    self._words.put((address, slot), word)
-            for address, account in update.accounts.items():
-                self._accounts.put(address, account)
+            words = {
+                (address, slot): word for address, slots in changes.storage.items() for slot, word in slots.items()
+            }
+            self._words.put_all(words, len(words))
+            self._accounts.put_all(update.accounts, len(update.accounts))
             self._generation += 1
 
 

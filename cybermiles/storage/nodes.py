@@ -69,8 +69,8 @@ class NodeStore:
 
     def remember(self, update: RootUpdate) -> None:
         """Cache the nodes of a block that was just committed: the next block starts from them."""
-        for (_, node_hash), node in update.nodes.items():
-            self._cache.put(node_hash, node, len(node) + _ENTRY_OVERHEAD)
+        nodes = {node_hash: node for (_, node_hash), node in update.nodes.items()}
+        self._cache.put_all(nodes, sum(map(len, nodes.values())) + len(nodes) * _ENTRY_OVERHEAD)
 
 
 def node_records(height: int, update: RootUpdate) -> dict[bytes, bytes]:

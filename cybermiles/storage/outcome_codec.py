@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _FIXED = Struct(">BBBQQQI")
 _U32 = 4
+_PLAIN_TRANSFER = b"\x80\x80\x80\xc0"
+"""The encoded rest of what most transactions are: no contract, failure, output or logs."""
 
 
 class StoredOutcome(NamedTuple):
@@ -81,9 +83,12 @@ def _encode(outcome: TransactionOutcome, first_log_index: int) -> bytes:
         outcome.compute_units,
         first_log_index,
     )
+    price = rlp.encode_int(outcome.effective_gas_price)
+    if not (receipt.logs or outcome.failure or outcome.contract_address or outcome.output):
+        return fixed + rlp.encode_list((price, _PLAIN_TRANSFER))
     return fixed + rlp.encode_list(
         (
-            rlp.encode_int(outcome.effective_gas_price),
+            price,
             rlp.encode_bytes(outcome.contract_address or b""),
             rlp.encode_bytes((outcome.failure or "").encode()),
             rlp.encode_bytes(outcome.output),
