@@ -82,14 +82,6 @@ def decode(data: bytes, *, max_depth: int = MAX_DEPTH) -> Item:
     return data[start:stop] if data[0] < 0xC0 else _items(data, start, stop, max_depth - 1)
 
 
-def decode_list(data: bytes, *, max_depth: int = MAX_DEPTH) -> list[Item]:
-    """Like `decode`, for an encoding that must be a list."""
-    item = decode(data, max_depth=max_depth)
-    if not isinstance(item, list):
-        raise DecodingError("rlp: a list is expected")
-    return item
-
-
 def as_bytes(item: Item, *, size: int | None = None) -> bytes:
     """Return a decoded item that must be bytes, of `size` bytes where given."""
     if not isinstance(item, bytes):

@@ -15,15 +15,14 @@ from rlp.sedes import BigEndianInt, Binary, CountableList, List, binary
 
 from cybermiles.crypto.hashing import keccak256
 from cybermiles.crypto.secp256k1 import HALF_N, N
-from cybermiles.errors import InvalidSignature, InvalidTransaction, MalformedTransaction
+from cybermiles.errors import InvalidSignature, InvalidTransaction
 from cybermiles.types import rlp
 from cybermiles.types.primitives import Address
 from cybermiles.types.transaction import Authorization, Transaction, signing_payload
 from cybermiles.types.transaction_codec import UnsignedTransaction, decode_transaction
+from tests.unit.types.transactions import KEY, SAMPLES, TO, body_of, sample, v_of, wire_bytes
 
-KEY = bytes(31) + b"\x07"
 SENDER = bytes.fromhex(eth_account.Account.from_key(KEY).address[2:])
-TO = Address(b"\x22" * 20)
 
 
 class StrictInt(BigEndianInt):
@@ -72,32 +71,6 @@ def reference_accepts(raw: bytes) -> bool:
     return bounded and valid_v and 0 < r < N and 0 < s <= HALF_N
 
 
-def sample(kind, **changes):
-    draft = {
-        "type": kind,
-        "chain_id": 18,
-        "nonce": 300,
-        "max_fee_per_gas": 2 * 10**9,
-        "max_priority_fee_per_gas": 2 * 10**9,
-        "gas_limit": 90_000,
-        "to": TO,
-        "value": 10**18,
-        "data": b"hello world",
-        "access_list": ((TO, (1, 2**255)), (TO, ())) if kind else (),
-        "authorizations": (Authorization(18, TO, 1, 0, 5, 6), Authorization(0, TO, 0, 1, 2**255, 7))
-        if kind == 4
-        else (),
-    }
-    return UnsignedTransaction(**draft | changes).sign(KEY)
-
-
-SAMPLES = [
-    *(sample(kind) for kind in (0, 1, 2, 4)),
-    sample(0, chain_id=None),
-    sample(0, chain_id=2**64 - 1),
-    sample(2, to=None, access_list=()),
-    sample(2, data=bytes(60)),
-]
 PIECES = [
     b"",
     b"\x00",
@@ -225,20 +198,6 @@ def encoded_anew(transaction):
     return signing_payload(draft_of(transaction)._with_signature(0, 0, 0, b""))
 
 
-def wire_bytes(kind, body):
-    return (bytes((kind,)) if kind else b"") + rlp.encode(body)
-
-
-def body_of(transaction):
-    return rlp.decode(transaction.raw[1 if transaction.type else 0 :])
-
-
-def v_of(transaction, y_parity):
-    if transaction.type:
-        return y_parity
-    return 27 + y_parity if transaction.chain_id is None else transaction.chain_id * 2 + 35 + y_parity
-
-
 def rebuilt_bytes(transaction):
     """Encode every decoded field once more."""
     fields = rlp.decode(encoded_anew(transaction)[1 if transaction.type else 0 :])
@@ -310,65 +269,3 @@ def test_set_code_transactions_equal_eth_accounts(nonce, value, data, chain_id, 
     assert ours.hash == bytes(expected.hash)
     assert decode_transaction(ours.raw).sender == SENDER
     assert all(authorization.authority() == SENDER for authorization in ours.authorizations)
-
-
-@pytest.mark.parametrize("transaction", SAMPLES, ids=lambda tx: f"type {tx.type} chain {tx.chain_id}")
-def test_the_mirrored_signature_is_refused(transaction):
-    """(1 - y, r, N - s) recovers the same sender, so accepting it would give the transaction a second hash."""
-    body = body_of(transaction)
-    body[-3] = rlp.int_to_bytes(v_of(transaction, 1 - transaction.y_parity))
-    body[-1] = rlp.int_to_bytes(N - transaction.s)
-    mirrored = wire_bytes(transaction.type, body)
-    assert not reference_accepts(mirrored)
-    with pytest.raises(InvalidSignature, match="v, r, s"):
-        decode_transaction(mirrored)
-
-
-@pytest.mark.parametrize("v", [0, 1, 26, 29, 34, 35 + 2**65])
-def test_a_legacy_v_of_no_chain_is_refused(v):
-    body = body_of(SAMPLES[0])
-    body[-3] = rlp.int_to_bytes(v)
-    with pytest.raises(InvalidTransaction):
-        decode_transaction(rlp.encode(body))
-
-
-@pytest.mark.parametrize(("position", "value"), [(5, b""), (9, [])])
-def test_a_set_code_transaction_needs_a_recipient_and_authorizations(position, value):
-    body = body_of(sample(4))
-    body[position] = value
-    with pytest.raises(MalformedTransaction, match="needs a recipient and at least one authorization"):
-        decode_transaction(wire_bytes(4, body))
-
-
-def test_a_hundred_thousand_empty_lists_are_refused_at_the_first():
-    """The reader never builds them: this took 47 ms with a decoder that does."""
-    body = [rlp.encode(item) for item in body_of(sample(2))]
-    body[8] = rlp.encode_list([b"\xc0"] * 130_000)
-    with pytest.raises(MalformedTransaction, match="bytes are expected"):
-        decode_transaction(b"\x02" + rlp.encode_list(body))
-
-
-def test_a_transaction_is_its_bytes():
-    first, again, other = decode_transaction(SAMPLES[2].raw), decode_transaction(SAMPLES[2].raw), SAMPLES[3]
-    assert first == again
-    assert hash(first) == hash(again)
-    assert first != other
-    assert first != first.raw
-    assert repr(first) == f"Transaction(0x{first.hash.hex()})"
-    assert first.size == len(first.raw)
-
-
-@pytest.mark.parametrize(
-    ("kind", "cap", "tip", "base_fee", "price"),
-    [
-        (0, 9, 9, 0, 9),
-        (0, 9, 9, 5, 9),
-        (1, 9, 9, 5, 9),
-        (2, 9, 3, 0, 3),
-        (2, 9, 3, 5, 8),
-        (2, 9, 3, 8, 9),
-        (4, 9, 3, 0, 3),
-    ],
-)
-def test_the_effective_price_follows_the_base_fee(kind, cap, tip, base_fee, price):
-    assert sample(kind, max_fee_per_gas=cap, max_priority_fee_per_gas=tip).effective_gas_price(base_fee) == price
