@@ -54,6 +54,16 @@ class Case:
     data: dict[str, Any]
     post: dict[str, Any]
 
+    @property
+    def folder(self) -> str:
+        """The folder of the case's file: what it is about."""
+        return self.name.partition("::")[0].rpartition("/")[0]
+
+    @property
+    def digest(self) -> bytes:
+        """A hash that names the case."""
+        return keccak256(f"{self.fork} {self.name} {sorted(self.post['indexes'].items())}".encode())
+
 
 _backends: dict[str, PyEvmBackend] = {}
 
@@ -90,6 +100,21 @@ def _cases_of(document: dict[str, Any], file: str, name_filter: str, fork: str) 
 def exclusion(case: Case) -> str | None:
     """Return why the case is left out, or None."""
     return next((reason for part, reason in EXCLUDED.items() if part in case.name), None)
+
+
+def sample(size: int) -> list[Case]:
+    """Return a fixed choice of cases: one of each folder under each fork, then a second of each, until there are `size`.
+
+    Which one is next, and who is left out of the last turn, is decided by the cases' hashes: the same in every run,
+    and chosen by nobody. The archive is read twice because all of its cases take far more memory than their hashes.
+    """
+    groups: dict[tuple[str, str], list[bytes]] = {}
+    for case in cases():
+        if exclusion(case) is None:
+            groups.setdefault((case.folder, case.fork), []).append(case.digest)
+    turns = sorted((turn, digest) for group in groups.values() for turn, digest in enumerate(sorted(group)))
+    chosen = {digest for _, digest in turns[:size]}
+    return [case for case in cases() if case.digest in chosen]
 
 
 def run(case: Case) -> str | None:
