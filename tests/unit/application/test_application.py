@@ -106,9 +106,9 @@ async def test_a_proposal_is_refused_with_the_rule_it_breaks_and_leaves_no_trace
     request = await proposer.request()
     proposal = await proposer.application.prepare_proposal(request, [sign(KEYS[0], 0)])
     for value, reason in (
-        (b"", "data ends"),
-        (proposal.value[:-1], "data ends"),
-        (proposal.value + b"\x00", "rlp|bytes after"),
+        (b"", "rlp"),
+        (proposal.value[:-1], "rlp"),
+        (proposal.value + b"\x00", "rlp|nothing after"),
         (bytes(5 * 1024 * 1024), "a block of"),
     ):
         verdict = await follower.application.process_proposal(value)

@@ -154,7 +154,7 @@ def test_new_refuses_what_no_chain_can_start_from_and_writes_nothing(file, optio
     [
         (b"", "not JSON"),
         (b"\xff\xfe", "not UTF-8"),
-        (b'{"nam": "x"}', 'genesis: unknown key "nam"; did you mean "name"?'),
+        (b'{"names": "x"}', 'genesis: unknown key "names"; did you mean "name"?'),
     ],
 )
 def test_a_wrong_document_is_one_line_of_error_and_an_exit_code(file, verb, content, message):

@@ -47,6 +47,7 @@ def test_rfc_6979_a_2_5():
         (R, S, POINT.x, P - POINT.y),
         (R ^ 1, S, POINT.x, POINT.y),
     ],
+    ids=["r=0", "s=0", "r=n", "s=n", "infinity", "y=p", "x=p", "off curve", "other point", "other r"],
 )
 def test_bad_values_are_false_and_never_raise(r, s, x, y):
     assert not verify(HASH, r, s, x, y)
