@@ -1,4 +1,8 @@
-"""What the engine needs from the rest of the node, stated as narrow protocols."""
+"""What consensus needs from the rest of the node, stated as narrow protocols.
+
+Production implements them with LevelDB, files, threads and sockets; the deterministic simulation with a virtual
+disk, network and clock. Nothing in this package knows which.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from cybermiles.consensus.messages import ConsensusMessage, RoundView
+    from cybermiles.consensus.privval import Step
     from cybermiles.types.abci import (
         AppInfo,
         FinalizeResult,
@@ -14,9 +20,13 @@ if TYPE_CHECKING:
         Proposal,
         Verdict,
     )
+    from cybermiles.types.certificate import Certificate
     from cybermiles.types.commit import Commit
+    from cybermiles.types.evidence import DuplicateVote
     from cybermiles.types.primitives import Hash32
+    from cybermiles.types.proposal import SignedProposal
     from cybermiles.types.transaction import Transaction
+    from cybermiles.types.vote import Vote
 
 
 class Application(Protocol):
@@ -55,4 +65,65 @@ class TransactionSource(Protocol):
 
     async def wait_for_transactions(self) -> None:
         """Return as soon as `candidates` is not empty."""
+        ...
+
+
+class EvidenceSource(Protocol):
+    """The pool of proofs that validators signed twice."""
+
+    def report(self, evidence: DuplicateVote) -> None:
+        """Take a pair that this node saw itself; it becomes pending once its height is committed."""
+        ...
+
+    def pending(self, max_bytes: int) -> tuple[bytes, ...]:
+        """Return encoded evidence for a block built now, in canonical order."""
+        ...
+
+
+class Signer(Protocol):
+    """Keeper of the consensus key."""
+
+    @property
+    def address(self) -> bytes:
+        """The 20-byte consensus address."""
+        ...
+
+    @property
+    def last_signed(self) -> tuple[int, int, int]:
+        """(height, round, step) of the last signature."""
+        ...
+
+    async def sign(self, height: int, round_: int, step: Step, sign_bytes: bytes) -> bytes:
+        """Return the signature, durable before it is returned.
+
+        Raises InvariantViolation where it would contradict an earlier one.
+        """
+        ...
+
+
+class Verifier(Protocol):
+    """Checks ed25519 signatures off the event loop."""
+
+    async def verify(self, checks: Sequence[tuple[bytes, bytes, bytes]]) -> list[bool]:
+        """Return for each (public key, message, signature) whether it is right."""
+        ...
+
+
+class Gossip(Protocol):
+    """What spreads messages; called by the runner in its own task, so it must be quick and must not raise."""
+
+    def publish(self, message: SignedProposal | Vote | Certificate) -> None:
+        """Send an own message, or one said again, to every peer that may lack it."""
+        ...
+
+    def accepted(self, message: ConsensusMessage, source: str) -> None:
+        """A peer's message was verified and is news: relay it to who lacks it."""
+        ...
+
+    def rejected(self, source: str, reason: str) -> None:
+        """A peer sent a wrong signature, a part that proves nothing, or a block it should have refused."""
+        ...
+
+    def view_changed(self, view: RoundView) -> None:
+        """The node moved to another height, round or step."""
         ...
