@@ -37,7 +37,7 @@ log = get_logger("rpc")
 
 JSON_TYPES = ("application/json", "application/json-rpc", "application/jsonrequest")
 """Content types a web page can only send after a preflight, which is where its origin is checked."""
-SHUTDOWN_SECONDS = 2
+SHUTDOWN_SECONDS = 1
 """How long requests in progress may take after `stop`."""
 _JSON = "application/json"
 _GREETING = "CyberMiles JSON-RPC: send requests by POST or WebSocket.\n"

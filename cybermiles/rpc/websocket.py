@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cybermiles.rpc.dispatcher import Dispatcher
     from cybermiles.rpc.methods import Context
 
-CLOSE_GRACE_SECONDS = 2
+CLOSE_GRACE_SECONDS = 1
 """How long a peer may take to read up to the close frame and to answer it."""
 
 
