@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from eth_account import Account
 
 from cybermiles.accounts.keystore import Keystore
 from cybermiles.chain.reading import Field, checksum, format_time
-from cybermiles.cli.options import home_option, password_option, read_password, resolve_home
+from cybermiles.cli.options import first_line, home_option, password_option, read_password, reads, resolve_home
 from cybermiles.cli.output import answer, json_option, reports_errors
 from cybermiles.errors import ConfigError
 from cybermiles.node.data_dir import DataDir
 from cybermiles.runtime.clock import SystemClock
+
+if TYPE_CHECKING:
+    from cybermiles.types.primitives import Address
 
 
 @click.group()
@@ -67,27 +71,26 @@ def import_(*, key_file: Path, home: Path | None, password_file: Path | None, as
     Example:
       cmt account import key.hex
     """
-    text = key_file.read_text().strip()
+    text = first_line(key_file).strip()
     key = Field(text if text.startswith("0x") else "0x" + text, str(key_file)).hex(size=32)
     _store(home, key, read_password(password_file, confirm=True), as_json=as_json)
 
 
 @account.command()
-@click.argument("address")
+@click.argument("address", callback=reads(Field.address))
 @home_option
 @password_option
 @json_option
 @reports_errors
-def export(*, address: str, home: Path | None, password_file: Path | None, as_json: bool) -> None:
+def export(*, address: Address, home: Path | None, password_file: Path | None, as_json: bool) -> None:
     """Print the private key of ADDRESS. Whoever sees it owns the account.
 
     \b
     Example:
       cmt account export 0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266
     """
-    parsed = Field(address, "ADDRESS").address()
-    key = _keystore(home).unlock(parsed, read_password(password_file, confirm=False))
-    answer({"address": checksum(parsed), "private_key": "0x" + key.hex()}, "0x" + key.hex(), as_json=as_json)
+    key = _keystore(home).unlock(address, read_password(password_file, confirm=False))
+    answer({"address": checksum(address), "private_key": "0x" + key.hex()}, "0x" + key.hex(), as_json=as_json)
 
 
 def _keystore(home: Path | None) -> Keystore:

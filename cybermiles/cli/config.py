@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import click
@@ -34,7 +35,7 @@ def show(*, home: Path | None, origin: bool, as_json: bool) -> None:
     """
     settings = load_config(resolve_home(home)).settings
     data = {s.key: {"value": s.value, "origin": s.origin} if origin else s.value for s in settings}
-    lines = (f"{s.key} = {s.value!r}" + (f"    # {s.origin}" if origin else "") for s in settings)
+    lines = (f"{s.key} = {json.dumps(s.value)}" + (f"    # {s.origin}" if origin else "") for s in settings)
     answer(data, "\n".join(lines), as_json=as_json)
 
 

@@ -12,13 +12,13 @@ from cybermiles.chain.fees import decimal
 from cybermiles.chain.reading import checksum
 from cybermiles.cli.init import initialise
 from cybermiles.cli.options import home_option, resolve_home
-from cybermiles.cli.output import reports_errors
+from cybermiles.cli.output import answer, json_option, reports_errors
 from cybermiles.crypto.secp256k1 import address_of
 from cybermiles.errors import ConfigError
 from cybermiles.node.config import load_config
 from cybermiles.node.data_dir import DataDir
 from cybermiles.node.node import run_node
-from cybermiles.types.primitives import WEI_PER_CMT
+from cybermiles.types.primitives import WEI_PER_CMT, Address
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,6 +49,7 @@ TEST_KEYS = (
 )
 @click.option("--log-level", help='Such as "info" or "warning".')
 @click.option("--log-format", type=click.Choice(["auto", "console", "json"]))
+@json_option
 @reports_errors
 def devnet(
     *,
@@ -60,8 +61,9 @@ def devnet(
     shown: int,
     log_level: str | None,
     log_format: str | None,
+    as_json: bool,
 ) -> None:
-    """Start a local chain of one validator; state is kept across restarts.
+    """Start a local chain of one validator; state is kept across restarts. The log goes to stderr.
 
     \b
     Examples:
@@ -80,29 +82,37 @@ def devnet(
         if home is not None:
             raise ConfigError("--ephemeral uses a directory of its own; leave --home out")
         with tempfile.TemporaryDirectory(prefix="cmt-devnet-") as directory:
-            _run(Path(directory), flags, shown)
+            _run(Path(directory), flags, shown, as_json=as_json)
     else:
-        _run(resolve_home(home, "devnet"), flags, shown)
+        _run(resolve_home(home, "devnet"), flags, shown, as_json=as_json)
 
 
-def _run(home: Path, flags: Mapping[str, object], shown: int) -> None:
+def _run(home: Path, flags: Mapping[str, object], shown: int, *, as_json: bool) -> None:
     directory = DataDir(home)
     if not directory.is_initialised:
         initialise(directory, "devnet")
     document = directory.load_genesis()
     funded = {allocation.address: allocation.amount for allocation in document.allocations}
+    accounts = []
+    for key in TEST_KEYS[:shown]:
+        address = Address(address_of(bytes.fromhex(key)))
+        coins = decimal(funded.get(address, 0), WEI_PER_CMT)
+        accounts.append({"address": checksum(address), "private_key": f"0x{key}", "cmt_at_genesis": coins})
 
     def banner(url: str) -> None:
-        click.echo("")
-        for key in TEST_KEYS[:shown]:
-            address = address_of(bytes.fromhex(key))
-            amount = decimal(funded.get(address, 0), WEI_PER_CMT)  # type: ignore[call-overload]
-            click.echo(f"{checksum(address)}  {amount} CMT at genesis")
-            click.echo(f"  private key 0x{key}")
-        click.echo("")
-        click.echo("These keys are public knowledge: never send anything of value to these accounts.")
-        click.echo(f"Data       {directory.home}")
-        click.echo(f"Chain id   {document.chain_id}   currency symbol CMT")
-        click.echo(f"JSON-RPC   {url}   (contracts over 500000 gas from MetaMask or Remix: {url}/paid)")
+        data = {"rpc": url, "chain_id": document.chain_id, "home": str(home), "accounts": accounts}
+        lines = [
+            "",
+            *(
+                f"{a['address']}  {a['cmt_at_genesis']} CMT at genesis\n  private key {a['private_key']}"
+                for a in accounts
+            ),
+            "",
+            "These keys are public knowledge: never send anything of value to these accounts.",
+            f"Data       {home}",
+            f"Chain id   {document.chain_id}   currency symbol CMT",
+            f"JSON-RPC   {url}   (contracts over 500000 gas from MetaMask or Remix: {url}/paid)",
+        ]
+        answer(data, "\n".join(lines), as_json=as_json)
 
     run_node(load_config(home, flags), banner=banner)

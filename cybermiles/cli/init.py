@@ -65,7 +65,7 @@ def init(*, network: str, genesis_file: Path | None, home: Path | None, as_json:
 
 def initialise(directory: DataDir, network: str, genesis_file: Path | None = None) -> GenesisDocument:
     """Create keys, configuration and genesis of a home and return the chain's document."""
-    template = network_genesis(network) if genesis_file is None else parse_genesis(genesis_file.read_text())
+    template = network_genesis(network) if genesis_file is None else parse_genesis(genesis_file.read_bytes())
     public_key = directory.create_keys()
     document = template
     if not template.validators:

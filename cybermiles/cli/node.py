@@ -29,6 +29,7 @@ def node() -> None:
 @click.option("--empty-blocks/--no-empty-blocks", default=None, help="Make blocks without transactions.")
 @click.option("--log-level", help='Such as "info" or "consensus=debug,info".')
 @click.option("--log-format", type=click.Choice(["auto", "console", "json"]))
+@json_option
 @reports_errors
 def start(
     *,
@@ -38,8 +39,9 @@ def start(
     empty_blocks: bool | None,
     log_level: str | None,
     log_format: str | None,
+    as_json: bool,
 ) -> None:
-    """Run the node until SIGTERM or Ctrl-C.
+    """Run the node until SIGTERM or Ctrl-C. Says where it serves once it does; its log goes to stderr.
 
     \b
     Example:
@@ -52,7 +54,12 @@ def start(
         "log.level": log_level,
         "log.format": log_format,
     }
-    run_node(load_config(resolve_home(home), flags))
+    directory = resolve_home(home)
+
+    def banner(url: str) -> None:
+        answer({"rpc": url, "home": str(directory)}, f"JSON-RPC   {url}", as_json=as_json)
+
+    run_node(load_config(directory, flags), banner=banner)
 
 
 @node.command()

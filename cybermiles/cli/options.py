@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from cybermiles.chain.reading import Field
 from cybermiles.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
 
 DEFAULT_HOME = Path("~/.cybermiles")
 
@@ -38,11 +45,31 @@ def resolve_home(home: Path | None, network: str = "devnet") -> Path:
     return (DEFAULT_HOME / network if home is None else home).expanduser().absolute()
 
 
+def reads(read: Callable[[Field], T]) -> Callable[[click.Context, click.Parameter, str], T]:
+    """Return click's callback for an argument that a `Field` reader reads: what it refuses is wrong usage."""
+
+    def callback(_context: click.Context, parameter: click.Parameter, value: str) -> T:
+        try:
+            return read(Field(value, parameter.human_readable_name))
+        except ConfigError as error:
+            raise click.UsageError(str(error)) from error
+
+    return callback
+
+
+def first_line(path: Path) -> str:
+    """Return what a secret's file holds. Raises ConfigError where it is not text."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text") from error
+    return lines[0] if lines else ""
+
+
 def read_password(password_file: Path | None, *, confirm: bool) -> str:
     """Return the password of a file or of a prompt. Raises ConfigError for an empty one."""
     if password_file is not None:
-        lines = password_file.read_text().splitlines()
-        password = lines[0] if lines else ""
+        password = first_line(password_file)
     else:
         password = click.prompt("Password", hide_input=True, confirmation_prompt=confirm)
     if not password:

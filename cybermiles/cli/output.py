@@ -43,7 +43,7 @@ def answer(data: dict[str, Any], text: str, *, as_json: bool) -> None:
 
 
 def reports_errors(function: Callable[P, T]) -> Callable[P, T]:
-    """Turn the package's exceptions into one line on stderr and an exit code."""
+    """Turn the package's and the system's exceptions into one line on stderr and an exit code."""
 
     @wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -52,6 +52,10 @@ def reports_errors(function: Callable[P, T]) -> Callable[P, T]:
         except CybermilesError as error:
             click.echo(f"Error: {error}", err=True)
             raise SystemExit(_exit_code(error)) from error
+        except OSError as error:
+            where = "" if error.filename is None else f"{error.filename}: "
+            click.echo(f"Error: {where}{error.strerror or error}", err=True)
+            raise SystemExit(EXIT_ERROR) from error
 
     return wrapped
 

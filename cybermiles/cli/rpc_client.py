@@ -28,6 +28,10 @@ def call(url: str, method: str, *params: Any) -> Any:  # noqa: ANN401  (any JSON
             f"no node answers at {url} ({error}); start one with `cmt devnet` or `cmt node start`, or name "
             "another address with --rpc"
         ) from error
-    if "error" in answer:
-        raise CommandError(f"{method}: {answer['error'].get('message', answer['error'])}")
-    return answer.get("result")
+    match answer:
+        case {"result": result}:
+            return result
+        case {"error": {"message": message}}:
+            raise CommandError(f"{method}: {message}")
+        case _:
+            raise CommandError(f"what answers at {url} is no JSON-RPC server")

@@ -12,7 +12,7 @@ import difflib
 import os
 import tomllib
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -21,7 +21,7 @@ from cybermiles.mempool.limits import PoolLimits
 from cybermiles.rpc.config import RpcConfig, RpcLimits
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 ENVIRONMENT_PREFIX = "CMT_"
@@ -30,6 +30,9 @@ NETWORKS = ("devnet", "testnet", "mainnet")
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=False, frozen=True)
+
+
+S = TypeVar("S", bound=_Section)
 
 
 class NodeSection(_Section):
@@ -70,7 +73,6 @@ class RpcSection(_Section):
     vhosts: tuple[str, ...] = Field(RpcConfig().vhosts, description="Accepted Host headers.")
     cors_origins: tuple[str, ...] = Field((), description='Web origins; the preset "wallets".')
     namespaces: tuple[str, ...] = Field(RpcConfig().namespaces, description="Method prefixes served.")
-    limits: dict[str, int] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +120,7 @@ def default_values() -> dict[str, Any]:
     """Return every configuration key with its default."""
     values: dict[str, Any] = {}
     for section, model in _SECTIONS.items():
-        for name, info in model.model_fields.items():
-            if name != "limits":
-                values[f"{section}.{name}"] = info.get_default(call_default_factory=True)
+        values |= {f"{section}.{name}": info.default for name, info in model.model_fields.items()}
     values |= {f"rpc.{name}": default for name, default in _RPC_LIMITS.items()}
     values |= {f"mempool.{name}": default for name, default in _POOL_LIMITS.items()}
     return values
@@ -158,19 +158,23 @@ def load_config(
 
 
 def _build(home: Path, values: dict[str, Any], origins: dict[str, str]) -> NodeConfig:
-    sections = {name: _validate(name, model, values, origins) for name, model in _SECTIONS.items()}
-    rpc = sections["rpc"]
+    node = _validate("node", NodeSection, values, origins)
+    consensus = _validate("consensus", ConsensusSection, values, origins)
+    storage = _validate("storage", StorageSection, values, origins)
+    log = _validate("log", LogSection, values, origins)
+    rpc = _validate("rpc", RpcSection, values, origins)
     rpc_limits = _integers("rpc", _RPC_LIMITS, values, origins)
     pool_limits = _integers("mempool", _POOL_LIMITS, values, origins)
-    node, consensus, storage, log = (sections[n] for n in ("node", "consensus", "storage", "log"))
-    if not (
-        isinstance(node, NodeSection)
-        and isinstance(consensus, ConsensusSection)
-        and isinstance(storage, StorageSection)
-        and isinstance(log, LogSection)
-        and isinstance(rpc, RpcSection)
-    ):
-        raise ConfigError("configuration sections are mixed up")
+    tables: list[tuple[str, Iterable[tuple[str, Any]]]] = [
+        ("node", node),
+        ("consensus", consensus),
+        ("storage", storage),
+        ("log", log),
+        ("rpc", rpc),
+        ("rpc", rpc_limits.items()),
+        ("mempool", pool_limits.items()),
+    ]
+    effective = {f"{section}.{name}": value for section, table in tables for name, value in table}
     return NodeConfig(
         home=home,
         node=node,
@@ -187,14 +191,13 @@ def _build(home: Path, values: dict[str, Any], origins: dict[str, str]) -> NodeC
         ),
         rpc_enabled=rpc.enabled,
         mempool=PoolLimits(**pool_limits),
-        settings=tuple(Setting(key, values[key], origins[key]) for key in sorted(values)),
+        settings=tuple(Setting(key, effective[key], origins[key]) for key in sorted(effective)),
     )
 
 
-def _validate(section: str, model: type[_Section], values: dict[str, Any], origins: dict[str, str]) -> _Section:
-    names = [name for name in model.model_fields if name != "limits"]
+def _validate(section: str, model: type[S], values: dict[str, Any], origins: dict[str, str]) -> S:
     try:
-        return model.model_validate({name: values[f"{section}.{name}"] for name in names})
+        return model.model_validate({name: values[f"{section}.{name}"] for name in model.model_fields})
     except ValidationError as error:
         first = error.errors()[0]
         key = f"{section}.{first['loc'][0]}"

@@ -89,7 +89,7 @@ class DataDir:
         """Return the chain's document. Raises ConfigError where there is none."""
         if not self.genesis.exists():
             raise ConfigError(f"no genesis document in {self.home}; run `cmt init --home {self.home}` first")
-        return parse_genesis(self.genesis.read_text())
+        return parse_genesis(self.genesis.read_bytes())
 
     def create_keys(self) -> bytes:
         """Create the validator key where it is missing and return its public key."""

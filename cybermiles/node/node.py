@@ -11,6 +11,7 @@ import gc
 import signal
 from typing import TYPE_CHECKING
 
+from cybermiles.errors import ConfigError
 from cybermiles.node.data_dir import DataDir
 from cybermiles.node.wiring import Workers, build, open_workers
 from cybermiles.runtime.logging import configure, get_logger
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cybermiles.node.config import NodeConfig
+    from cybermiles.rpc.server import RpcServer
 
 log = get_logger("node")
 
@@ -57,7 +59,7 @@ async def _run(
         loop.add_signal_handler(number, supervisor.stop)
     try:
         if components.rpc is not None:
-            await components.rpc.start()
+            await _listen(components.rpc)
             supervisor.start("rpc", components.rpc.run())
             if banner is not None:
                 banner(components.rpc.url)
@@ -71,6 +73,13 @@ async def _run(
             await components.rpc.stop()
         workers.close()
         components.close()
+
+
+async def _listen(rpc: RpcServer) -> None:
+    try:
+        await rpc.start()
+    except OSError as error:
+        raise ConfigError(f"JSON-RPC cannot listen: {error}; set another rpc.host or rpc.port") from error
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

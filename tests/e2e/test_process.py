@@ -135,6 +135,13 @@ def test_a_second_node_on_the_same_home_is_refused(devnet):
     assert f"process id {devnet.process.pid}" in result.stderr
 
 
+def test_a_taken_port_is_refused(devnet):
+    result = cmt("devnet", "--ephemeral", "--port", str(devnet.port))
+    assert result.returncode == 78
+    assert "JSON-RPC cannot listen" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_another_chains_genesis_is_refused_with_both_hashes(home):
     net = Devnet(home).start()
     assert net.stop() == 0

@@ -48,6 +48,40 @@ def test_every_verbs_help_shows_an_example(command):
     assert f"cmt {' '.join(command)}" in result.output.split("Example", 1)[1]
 
 
+@pytest.mark.parametrize("command", list(commands(main)), ids=" ".join)
+def test_every_verb_answers_in_json_but_the_one_that_prints_a_script(command):
+    output = CliRunner().invoke(main, [*command, "--help"]).output
+    assert ("--json" in output) == (command != ("completion",))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("tx", "status", "0x12"), "TRANSACTION_HASH"),
+        (("account", "export", "0x12"), "ADDRESS"),
+        (("nonsense",), "No such command"),
+    ],
+)
+def test_a_wrong_argument_is_wrong_usage(cmt, arguments, message):
+    code, _, err = cmt(*arguments, home=False)
+    assert code == 2
+    assert message in err
+
+
+def test_files_that_are_no_text_and_places_that_are_no_homes_are_one_line_of_error(cmt, password, tmp_path):
+    binary, key = tmp_path / "binary", tmp_path / "key"
+    binary.write_bytes(b"\xc7\xff")
+    key.write_text(KEY)
+    for code, arguments in (
+        (78, ("account", "import", str(binary), "--password-file", password)),
+        (78, ("account", "import", str(key), "--password-file", str(binary))),
+        (78, ("init", "--genesis", str(binary))),
+        (1, ("init", "--home", str(key / "below a file"))),
+    ):
+        got, _, err = cmt(*arguments, home="--home" not in arguments)
+        assert (got, err.count("\n"), err.startswith("Error: ")) == (code, 1, True), err
+
+
 def test_the_help_documents_the_exit_codes():
     output = CliRunner().invoke(main, ["--help"]).output
     for code in ("0 ", "1 ", "2 ", "70", "74", "78"):

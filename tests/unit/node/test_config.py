@@ -35,6 +35,16 @@ def test_a_flag_wins_over_the_environment_over_the_file_over_the_preset_over_the
         assert origin(config, "rpc.port")[1] == name
 
 
+def test_effective_values_have_their_types_wherever_they_come_from(tmp_path):
+    environment = {"CMT_RPC__PORT": "2", "CMT_CONSENSUS__CREATE_EMPTY_BLOCKS": "false", "CMT_MEMPOOL__MAX_FREE": "3"}
+    config = load_config(tmp_path, {}, environment)
+    shown = {setting.key: setting.value for setting in config.settings if "environment" in setting.origin}
+    assert shown == {"rpc.port": 2, "consensus.create_empty_blocks": False, "mempool.max_free": 3}
+    assert (config.rpc.port, config.consensus.create_empty_blocks, config.mempool.max_free) == tuple(
+        shown[key] for key in ("rpc.port", "consensus.create_empty_blocks", "mempool.max_free")
+    )
+
+
 def test_the_network_preset_is_used_where_nothing_else_speaks(tmp_path):
     config = load_config(tmp_path, {"node.network": "devnet"}, {})
     value, where = origin(config, "rpc.cors_origins")
