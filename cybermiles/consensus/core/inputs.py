@@ -52,11 +52,19 @@ class ProposalReceived:
     """Wall time of arrival, milliseconds since 1970; decides whether a fresh block's time is credible."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ValueChecked:
-    """The application's verdict on a complete block of this height, wherever it came from."""
+    """The verdict on complete bytes that were announced as a block of this height, wherever they came from.
 
+    An acceptance is about the block, whoever proposes it again. A refusal is about the block *under these parts*:
+    a liar may announce the hash of a good block over parts of rubbish, which says nothing against the block.
+    """
+
+    height: int
     block_hash: Hash32
+    """As announced; bytes that are another block are refused."""
+    parts: PartsHeader
+    """Which the bytes were assembled under; for bytes that came whole, what they split into."""
     accepted: bool
     timestamp: int
     """Header time, whole seconds; 0 where refused bytes have none."""
