@@ -58,7 +58,15 @@ class ChainParams:
     max_block_bytes: int = 4 * 1024 * 1024
     """Sum of transaction sizes in one block. Bytes."""
     block_interval_ms: int = 1_000
-    """Target time between blocks. Milliseconds."""
+    """Target time between blocks. Milliseconds. Under a second header times run ahead of the clock."""
+    clock_precision_ms: int = 505
+    """How far the clocks of two validators may differ. Milliseconds."""
+    message_delay_ms: int = 15_000
+    """How long a proposal may be under way in round 0. Milliseconds."""
+    evidence_max_age_blocks: int = 100_000
+    """Evidence older than this may be refused, if it is older than the next parameter too. Blocks."""
+    evidence_max_age_seconds: int = 172_800
+    """The second age that expired evidence exceeds; at most the unbonding period. Seconds between header times."""
     inflation_rate: Fraction = Fraction(8, 100)
     """Yearly growth of the supply in the first ten years, compounded yearly."""
     inflation_rate_after: Fraction = Fraction(0)
@@ -82,6 +90,14 @@ class ChainParams:
                 )
 
     @property
+    def max_value_bytes(self) -> int:
+        """A block's wire bytes, at most.
+
+        No transaction is under 64 bytes, so the length prefixes before them are less than a 32nd of them.
+        """
+        return self.max_block_bytes + self.max_block_bytes // 32 + BLOCK_OVERHEAD_BYTES
+
+    @property
     def hash(self) -> Hash32:
         """keccak256 of the RLP of (name, decimal string) pairs in order of names."""
         values = self.to_strings()
@@ -92,6 +108,8 @@ class ChainParams:
         return {field.name: _to_string(getattr(self, field.name)) for field in fields(self)}
 
 
+BLOCK_OVERHEAD_BYTES = 260 * 1024
+"""Header and consensus fields beside the transactions of a block: `types.block` allows 1 KiB and 256 KiB."""
 MAX_DENOMINATOR = 10_000
 """Of a ratio in lowest terms: rates are steps of a hundredth of a percent, so that arithmetic on them stays small."""
 _GAS_MAX = 2**40
@@ -107,7 +125,11 @@ PARAM_SPECS: dict[str, ParamSpec] = {
     "compute_units_per_block": ParamSpec(unit="CU", minimum=100_000, maximum=30_000_000),
     "compute_units_per_transaction": ParamSpec(unit="CU", minimum=100_000, maximum=30_000_000),
     "max_block_bytes": ParamSpec(unit="bytes", minimum=256 * 1024, maximum=16 * 1024 * 1024),
-    "block_interval_ms": ParamSpec(unit="ms", minimum=1_000, maximum=600_000),
+    "block_interval_ms": ParamSpec(unit="ms", minimum=1, maximum=600_000),
+    "clock_precision_ms": ParamSpec(unit="ms", minimum=1, maximum=86_400_000),
+    "message_delay_ms": ParamSpec(unit="ms", minimum=1, maximum=86_400_000),
+    "evidence_max_age_blocks": ParamSpec(unit="blocks", minimum=1, maximum=10_000_000),
+    "evidence_max_age_seconds": ParamSpec(unit="s", minimum=1, maximum=604_800),
     "inflation_rate": ParamSpec(unit="per year", minimum=Fraction(0), maximum=Fraction(1, 5)),
     "inflation_rate_after": ParamSpec(unit="per year", minimum=Fraction(0), maximum=Fraction(1, 5)),
     "max_supply": ParamSpec(unit="wei", minimum=WEI_PER_CMT, maximum=10_000_000_000 * WEI_PER_CMT),

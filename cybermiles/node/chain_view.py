@@ -108,7 +108,7 @@ class ChainView:
             height=parent.height + 1,
             gas_limit=self._params.block_gas_limit,
             gas_used=0,
-            timestamp=parent.timestamp + self._params.block_interval_ms // 1000,
+            timestamp=parent.timestamp + max(1, self._params.block_interval_ms // 1000),
             extra_data=ZERO_HASH,
             prev_randao=ZERO_HASH,
         )

@@ -28,9 +28,9 @@ from cybermiles.execution.genesis import genesis_block
 from cybermiles.types.primitives import WEI_PER_CMT, Wei
 
 HASHES = {
-    "mainnet": "3cb7a7fb029c2746b1f4d3c7bbe47488ed1112cbe7064a0766f337f0318d2a26",
-    "testnet": "65683cdf73b3985b1b493d5dce95302760e0f4fcb0571fed837e00cfc911c69b",
-    "devnet": "0651fee20f3910606ec6020951b02801f7a1fa753aa93d2982e5da3817538eb8",
+    "mainnet": "97167058c21c02b70ba05af9e823c4a9552fd6715598bdf05bff2248b1777951",
+    "testnet": "b2e4fa97091e197b6c7f88266c1586589680c739137f2e165a518128fc463611",
+    "devnet": "0ab0b8badf41e828ba98227ce69024a6121e9c4f4f64d6e819a8fcbab4014ee3",
 }
 
 

@@ -13,6 +13,7 @@ from cybermiles.chain.params import PARAM_SPECS, ChainParams, params_from_string
 from cybermiles.crypto.hashing import keccak256
 from cybermiles.errors import ConfigError
 from cybermiles.types import rlp
+from cybermiles.types.block import MAX_CONSENSUS_BYTES, MAX_HEADER_BYTES
 from cybermiles.types.primitives import GWEI, WEI_PER_CMT
 
 
@@ -25,6 +26,8 @@ def test_the_defaults_are_the_whitepapers_and_the_originals_numbers():
     assert params.inflation_rate_after == 0
     assert params.max_supply == 10**10 * WEI_PER_CMT
     assert params.block_interval_ms == 1000
+    assert (params.clock_precision_ms, params.message_delay_ms) == (505, 15_000)
+    assert (params.evidence_max_age_blocks, params.evidence_max_age_seconds) == (100_000, 48 * 3600)
 
 
 def test_the_table_of_bounds_names_every_parameter_once_and_holds_its_default():
@@ -34,6 +37,14 @@ def test_the_table_of_bounds_names_every_parameter_once_and_holds_its_default():
         assert type(spec.minimum) is type(spec.maximum) is type(value)
         assert spec.minimum <= value <= spec.maximum
         assert spec.unit
+
+
+def test_the_wire_form_of_a_block_has_room_for_prefixes_and_consensus_fields():
+    for size in (PARAM_SPECS["max_block_bytes"].minimum, PARAM_SPECS["max_block_bytes"].maximum):
+        smallest = 78  # nonce to s of a transaction without content, in RLP
+        prefixes = 2 * (size // smallest)
+        limit = ChainParams(max_block_bytes=size).max_value_bytes
+        assert limit >= size + prefixes + MAX_HEADER_BYTES + MAX_CONSENSUS_BYTES + 16
 
 
 def relaxed(name, value):
@@ -136,7 +147,7 @@ def test_the_hash_is_over_name_and_decimal_string_in_order_of_names():
     pairs = [[name.encode(), values[name].encode()] for name in sorted(values)]
     assert pairs[0] == [b"block_gas_limit", b"200000000"]
     assert ChainParams().hash == keccak256(rlp.encode(pairs))
-    assert ChainParams().hash.hex() == "7ac0202b8a61bb83298fc671dc43330aa13f2033d2cc5ca8b528d95df24d2051"
+    assert ChainParams().hash.hex() == "270821216a55d6fb6954db3772e235b16b9c947d88842d82590fe280d2eb2d96"
 
 
 @settings(max_examples=60, deadline=None)
