@@ -115,13 +115,13 @@ class ChainApplication:
         except DecodingError as error:
             return Verdict(accepted=False, block_hash=None, reason=str(error))
         if block.hash in self._executed:
-            return Verdict(accepted=True, block_hash=block.hash)
+            return Verdict(accepted=True, block_hash=block.hash, timestamp=block.header.timestamp)
         try:
             executed = await self._worker.run(self._check, block)
         except InvalidBlock as error:
             return Verdict(accepted=False, block_hash=block.hash, reason=str(error))
         self._keep(executed)
-        return Verdict(accepted=True, block_hash=block.hash)
+        return Verdict(accepted=True, block_hash=block.hash, timestamp=block.header.timestamp)
 
     async def finalize_block(self, block_hash: Hash32) -> FinalizeResult:
         """See `Application`."""

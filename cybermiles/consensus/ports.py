@@ -6,10 +6,10 @@ disk, network and clock. Nothing in this package knows which.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from cybermiles.consensus.messages import ConsensusMessage, RoundView
     from cybermiles.consensus.privval import Step
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from cybermiles.types.proposal import SignedProposal
     from cybermiles.types.transaction import Transaction
     from cybermiles.types.vote import Vote
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Application(Protocol):
@@ -55,6 +58,10 @@ class Application(Protocol):
         """Make the finalized block durable in one synced batch, then tell the rest of the node."""
         ...
 
+    async def load(self, height: int) -> tuple[bytes, Commit] | None:
+        """Return a committed block's bytes and the commit stored with it, None where it is not kept."""
+        ...
+
 
 class TransactionSource(Protocol):
     """The mempool as the engine sees it."""
@@ -65,6 +72,70 @@ class TransactionSource(Protocol):
 
     async def wait_for_transactions(self) -> None:
         """Return as soon as `candidates` is not empty."""
+        ...
+
+
+class Worker(Protocol):
+    """Runs what blocks: in production a thread, in simulations the same task after a virtual delay."""
+
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call the function and return its result, or raise its exception."""
+        ...
+
+
+class Lock(Protocol):
+    """An exclusive hold, gone with the process."""
+
+    def close(self) -> None:
+        """Let go."""
+        ...
+
+
+class Directory(Protocol):
+    """The files of one directory, by name. Every method may block and raises OSError.
+
+    Nothing survives a loss of power before it is synced: a file's content by `sync`, the names of the directory
+    (created, renamed, removed) by `sync_names`.
+    """
+
+    def names(self) -> tuple[str, ...]:
+        """Return the files' names, sorted."""
+        ...
+
+    def read(self, name: str) -> bytes | None:
+        """Return a file's content, None where there is no such file."""
+        ...
+
+    def append(self, name: str, content: bytes) -> None:
+        """Write at the end of a file, creating it readable by its owner only."""
+        ...
+
+    def replace(self, name: str, content: bytes) -> None:
+        """Write a file's whole content in place, creating it readable by its owner only."""
+        ...
+
+    def truncate(self, name: str, size: int) -> None:
+        """Cut a file to its first `size` bytes."""
+        ...
+
+    def sync(self, name: str) -> None:
+        """Return when the file's content survives a loss of power."""
+        ...
+
+    def sync_names(self) -> None:
+        """Return when the directory's names survive a loss of power."""
+        ...
+
+    def rename(self, name: str, target: str) -> None:
+        """Give a file another name, replacing what had it; others see the one or the other."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Delete a file; nothing happens where there is none."""
+        ...
+
+    def lock(self, name: str) -> Lock:
+        """Hold a lock file. Raises BlockingIOError where another holder lives."""
         ...
 
 
@@ -80,8 +151,24 @@ class EvidenceSource(Protocol):
         ...
 
 
+class NoEvidence:
+    """The pool of a node that keeps none, such as the only validator of its network."""
+
+    def report(self, evidence: DuplicateVote) -> None:
+        """Take nothing: nobody else votes."""
+
+    def pending(self, max_bytes: int) -> tuple[bytes, ...]:  # noqa: ARG002  (the protocol's)
+        """Return nothing."""
+        return ()
+
+
 class Signer(Protocol):
     """Keeper of the consensus key."""
+
+    @property
+    def public_key(self) -> bytes:
+        """32 bytes."""
+        ...
 
     @property
     def address(self) -> bytes:

@@ -69,6 +69,8 @@ class Verdict:
     """Id of the block, None where the bytes do not decode."""
     reason: str = ""
     """Why it was refused."""
+    timestamp: int = 0
+    """Header time of an accepted block, whole seconds."""
 
 
 @dataclass(frozen=True, slots=True)
