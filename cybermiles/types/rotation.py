@@ -20,6 +20,8 @@ from cybermiles.types.primitives import Address
 from cybermiles.types.validator import Validator, ValidatorSet
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from cybermiles.types.rlp import Item
 
 WINDOW = 2
@@ -57,6 +59,13 @@ class Rotation:
             chosen = _step(priorities, self.validators)
         return Rotation(self.validators, tuple(priorities), chosen)
 
+    def proposers(self) -> Iterator[int]:
+        """Yield without end the position of who proposes in round 0, 1, …: in round r, whom `advanced(r)` chooses."""
+        yield self.proposer_index
+        priorities = _centred(_rescaled(list(self.priorities), WINDOW * self.validators.total_power))
+        while True:
+            yield _step(priorities, self.validators)
+
     def updated(self, validators: ValidatorSet) -> Rotation:
         """Return the rotation over a changed set: members keep their priority, newcomers start at -1.125 · power.
 
@@ -74,6 +83,11 @@ class Rotation:
         ]
         priorities = _centred(_rescaled(priorities, WINDOW * validators.total_power))
         return Rotation(validators, tuple(priorities), _highest(priorities, validators))
+
+    def following(self, changed: ValidatorSet | None) -> Rotation:
+        """Return the next height's rotation; `changed` is its set, None where it stays."""
+        taken_in = self if changed is None or changed == self.validators else self.updated(changed)
+        return taken_in.advanced()
 
     def to_item(self) -> list[Item]:
         """Return the RLP item [[[key, operator, power, priority + 2^63]…], proposer index]."""
@@ -145,8 +159,8 @@ def _step(priorities: list[int], validators: ValidatorSet) -> int:
 
 def _highest(priorities: list[int], validators: ValidatorSet) -> int:
     """Return the position of the highest priority; of equals, that of the smallest address."""
-    members = validators.validators
-    return min(range(len(members)), key=lambda index: (-priorities[index], members[index].address))
+    addresses = validators.addresses
+    return min(range(len(addresses)), key=lambda index: (-priorities[index], addresses[index]))
 
 
 def _clipped(priority: int) -> int:

@@ -46,14 +46,19 @@ class ValidatorSet:
         ordered = sorted(self.validators, key=lambda v: (-v.power, v.address))
         if list(self.validators) != ordered:
             object.__setattr__(self, "validators", tuple(ordered))
-        if not self.validators or len(self._by_address) != len(self.validators):
+        if not self.validators or len(self._positions) != len(self.validators):
             raise InvariantViolation("a validator set is not empty and names no key twice")
         if any(v.power <= 0 for v in self.validators) or self.total_power > MAX_TOTAL_POWER:
             raise InvariantViolation("validator powers are positive and sum to less than 2^60")
 
     @cached_property
-    def _by_address(self) -> dict[bytes, Validator]:
-        return {validator.address: validator for validator in self.validators}
+    def addresses(self) -> tuple[bytes, ...]:
+        """The consensus addresses, in canonical order; an address is a hash, so they are computed once."""
+        return tuple(validator.address for validator in self.validators)
+
+    @cached_property
+    def _positions(self) -> dict[bytes, int]:
+        return {address: index for index, address in enumerate(self.addresses)}
 
     @cached_property
     def total_power(self) -> int:
@@ -67,14 +72,29 @@ class ValidatorSet:
             keccak256(rlp.encode([[v.consensus_key, v.operator, rlp.int_to_bytes(v.power)] for v in self.validators]))
         )
 
+    @cached_property
+    def quorum_power(self) -> int:
+        """The smallest power that is more than two thirds of the total."""
+        return 2 * self.total_power // 3 + 1
+
+    @cached_property
+    def honest_power(self) -> int:
+        """The smallest power that is more than one third of the total, so that it includes an honest validator."""
+        return self.total_power // 3 + 1
+
+    def position(self, address: bytes) -> int | None:
+        """Return the place in canonical order of the member with this consensus address."""
+        return self._positions.get(address)
+
     def by_address(self, address: bytes) -> Validator | None:
         """Return the member with this consensus address."""
-        return self._by_address.get(address)
+        position = self._positions.get(address)
+        return None if position is None else self.validators[position]
 
     def has_quorum(self, power: int) -> bool:
         """Whether the power is more than two thirds of the total."""
-        return 3 * power > 2 * self.total_power
+        return power >= self.quorum_power
 
     def has_honest(self, power: int) -> bool:
         """Whether the power is more than one third, so that it includes an honest validator."""
-        return 3 * power > self.total_power
+        return power >= self.honest_power
