@@ -139,6 +139,11 @@ class Outbox:
         self._frames_since_guard = 0
 
     @property
+    def has_messages(self) -> bool:
+        """Whether anything waits."""
+        return bool(self._waiting)
+
+    @property
     def queued_bytes(self) -> int:
         """What waits on all channels."""
         return sum(queue.size for queue in self._waiting.values())

@@ -29,6 +29,11 @@ class PeerHandle(Protocol):
         """Whether we dialed it."""
         ...
 
+    @property
+    def host(self) -> str:
+        """Its IP address: how much one party can have to say is bounded by network, since ids are free."""
+        ...
+
     def send(self, channel: int, message: bytes) -> bool:
         """Queue a message and return at once; False when the queue is full, the peer is gone or has no such channel.
 

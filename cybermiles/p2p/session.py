@@ -43,6 +43,11 @@ class Session:
         """What waits to be sent and to become whole."""
         return self._outbox.queued_bytes + self._inbox.buffered_bytes
 
+    @property
+    def has_data(self) -> bool:
+        """Whether anything waits to be sent."""
+        return self._outbox.has_messages
+
     def send(self, channel: int, message: bytes) -> bool:
         """Queue a message; False where the queue is full, the peer has no such channel, or the session is closing.
 
