@@ -10,14 +10,16 @@ from cybermiles.crypto.secp256k1 import address_of
 from cybermiles.execution.builder import build_block
 from cybermiles.execution.genesis import genesis_block
 from cybermiles.execution.parent import Chain, Parent
-from cybermiles.execution.validation import apply_block
+from cybermiles.execution.validation import check_block
 from cybermiles.state.trie import TrieStateReader
 from cybermiles.types.abci import PrepareRequest
 from cybermiles.types.commit import EMPTY_COMMIT, Commit
+from cybermiles.types.evidence import DuplicateVote, decode_evidence, duplicate_vote
 from cybermiles.types.primitives import GWEI, Address
+from cybermiles.types.rotation import first_rotation
 from cybermiles.types.transaction_codec import UnsignedTransaction
 from cybermiles.types.validator import Validator
-from cybermiles.types.vote import VoteType, vote_sign_bytes
+from cybermiles.types.vote import Vote, VoteType, vote_sign_bytes
 from cybermiles.vm.pyevm.backend import PyEvmBackend
 from cybermiles.vm.rules import ChainRules, Fork
 
@@ -26,6 +28,19 @@ KEYS = [(10_000 + number).to_bytes(32) for number in range(300)]
 """Private keys of test accounts."""
 ADDRESSES = [Address(address_of(key)) for key in KEYS]
 VALIDATOR_KEY = bytes(range(32))
+VALIDATOR_KEYS = [VALIDATOR_KEY, *(bytes([number]) * 32 for number in range(1, 24))]
+"""Consensus keys of test validators; the operator of each is the account of the same number."""
+_KEY_OF = {ed25519.public_key(key): key for key in VALIDATOR_KEYS}
+
+
+def validator(number, power=1) -> Validator:
+    """Return a test validator."""
+    return Validator(ed25519.public_key(VALIDATOR_KEYS[number]), ADDRESSES[number], power)
+
+
+def key_of(member: Validator) -> bytes:
+    """Return the consensus key of a test validator."""
+    return _KEY_OF[member.consensus_key]
 
 
 def sign(key, nonce, *, to=ADDRESSES[-1], value=0, gas=21_000, price=0, tip=None, data=b"", **more):
@@ -43,16 +58,17 @@ def sign(key, nonce, *, to=ADDRESSES[-1], value=0, gas=21_000, price=0, tip=None
     return UnsignedTransaction(**fields).sign(key)
 
 
-def genesis_document(params=None, accounts=ADDRESSES) -> GenesisDocument:
-    """Return the devnet's document with the test validator and funded test accounts."""
+def genesis_document(params=None, accounts=ADDRESSES, powers=(1,)) -> GenesisDocument:
+    """Return the devnet's document with test validators of these powers and funded test accounts."""
     template = network_genesis("devnet")
-    validator = Validator(ed25519.public_key(VALIDATOR_KEY), ADDRESSES[0], 1)
     first = template.allocations[0]
     share = 1_000 * 10**18
     allocations = tuple(type(first)(f"test {i}", a, share) for i, a in enumerate(accounts))
     rest = template.supply - share * len(accounts)
     allocations += (type(first)("rest", Address(b"\x99" * 20), rest),)
-    document = template.with_validators([GenesisValidator("test", validator)])
+    document = template.with_validators(
+        [GenesisValidator("test", validator(number, power)) for number, power in enumerate(powers)]
+    )
     return GenesisDocument(
         **{
             name: getattr(document, name)
@@ -63,11 +79,36 @@ def genesis_document(params=None, accounts=ADDRESSES) -> GenesisDocument:
     )
 
 
+def signed_vote(chain, member, height, block_hash, *, type_=VoteType.PRECOMMIT, round_=0) -> Vote:
+    """Return a test validator's vote on `chain`, an `execution.parent.Chain`."""
+    message = vote_sign_bytes(chain.chain_id, chain.genesis_hash, type_, height, round_, block_hash)
+    return Vote(type_, height, round_, block_hash, member.address, ed25519.sign(key_of(member), message))
+
+
+def double_vote(
+    chain, member, height, *, type_=VoteType.PREVOTE, round_=0, hashes=(None, b"\x07" * 32)
+) -> DuplicateVote:
+    """Return evidence against a test validator."""
+    return duplicate_vote(
+        *(signed_vote(chain, member, height, block_hash, type_=type_, round_=round_) for block_hash in hashes)
+    )
+
+
+def commit_of(chain, members, height, block_hash, *, absent=(), round_=0) -> Commit:
+    """Return the commit of everybody in the set but those at the positions in `absent`."""
+    signatures = [
+        signed_vote(chain, member, height, block_hash, round_=round_).signature for member in members.validators
+    ]
+    return Commit(
+        height, round_, block_hash, tuple(None if i in absent else signature for i, signature in enumerate(signatures))
+    )
+
+
 class MemoryChain:
     """A chain without disk: builds blocks, checks them as a validator does, and keeps every state."""
 
-    def __init__(self, params=None, accounts=ADDRESSES):
-        self.document = genesis_document(params, accounts)
+    def __init__(self, params=None, accounts=ADDRESSES, *, powers=(1,), election=None):
+        self.document = genesis_document(params, accounts, powers)
         genesis = genesis_block(self.document)
         self.chain = Chain(
             chain_id=self.document.chain_id,
@@ -75,10 +116,14 @@ class MemoryChain:
             allow_unprotected=self.document.allow_unprotected,
             issuance=self.document.issuance,
             backend=PyEvmBackend(ChainRules(fork=Fork.OSAKA, chain_id=self.document.chain_id)),
+            election=election,
         )
         self.nodes = dict(genesis.root_update.nodes)
         self.codes = dict(genesis.changes.codes)
         self.headers = [genesis.header]
+        first = first_rotation(self.document.validator_set)
+        self.rotations = {1: first, 2: first.following(None)}
+        self.evidence = set()
         self.minted = self.burnt = 0
 
     def node(self, owner, node_hash):
@@ -86,6 +131,15 @@ class MemoryChain:
 
     def code(self, code_hash):
         return self.codes[code_hash]
+
+    def validators(self, height):
+        return self.rotations[height].validators if height in self.rotations else None
+
+    def timestamp(self, height):
+        return self.headers[height].timestamp if 0 <= height < len(self.headers) else None
+
+    def has_evidence(self, evidence_hash):
+        return evidence_hash in self.evidence
 
     @property
     def head(self):
@@ -97,45 +151,47 @@ class MemoryChain:
 
     @property
     def parent(self) -> Parent:
-        validators = self.document.validator_set
         return Parent(
             header=self.head,
             state=self.state,
             nodes=self,
             params=self.document.params,
-            validators=validators,
-            next_validators=validators,
+            history=self,
+            validators=self.validators(self.head.height + 1),
+            next_validators=self.validators(self.head.height + 2),
         )
 
-    def last_commit(self) -> Commit:
-        if self.head.height == 0:
-            return EMPTY_COMMIT
-        message = vote_sign_bytes(
-            self.chain.chain_id, self.chain.genesis_hash, VoteType.PRECOMMIT, self.head.height, 0, self.head.hash
+    def last_commit(self, absent=()) -> Commit:
+        height = self.head.height
+        return (
+            commit_of(self.chain, self.validators(height), height, self.head.hash, absent=absent)
+            if height
+            else EMPTY_COMMIT
         )
-        return Commit(self.head.height, 0, self.head.hash, (ed25519.sign(VALIDATOR_KEY, message),))
 
-    def request(self, seconds=1) -> PrepareRequest:
+    def request(self, seconds=1, *, absent=(), evidence=()) -> PrepareRequest:
         return PrepareRequest(
             height=self.head.height + 1,
             timestamp=self.head.timestamp + seconds,
-            proposer=self.document.validator_set.validators[0].address,
-            last_commit=self.last_commit(),
+            proposer=self.rotations[self.head.height + 1].proposer.address,
+            last_commit=self.last_commit(absent),
+            evidence=tuple(evidence),
         )
 
-    def build(self, transactions=(), seconds=1):
+    def build(self, transactions=(), seconds=1, **more):
         """Return (block, outcome) of a block that tries these transactions."""
-        return build_block(self.chain, self.parent, self.request(seconds), transactions)
+        return build_block(self.chain, self.parent, self.request(seconds, **more), transactions)
 
-    def advance(self, transactions=(), seconds=1):
+    def advance(self, transactions=(), seconds=1, **more):
         """Build a block, check it as another validator would, append it; return (block, outcome)."""
-        block, outcome = self.build(transactions, seconds)
-        checked = apply_block(self.chain, self.parent, block)
-        if checked != outcome:
+        block, outcome = self.build(transactions, seconds, **more)
+        if check_block(self.chain, self.parent, block) != outcome:
             raise AssertionError("the builder and the validator disagree")
         self.nodes |= outcome.root_update.nodes
         self.codes |= outcome.changes.codes
         self.headers.append(outcome.header)
+        self.rotations[block.height + 2] = self.rotations[block.height + 1].following(outcome.validator_updates)
+        self.evidence |= {decode_evidence(raw).hash for raw in block.consensus.evidence}
         self.minted += outcome.minted
         self.burnt += outcome.burnt
         return block, outcome

@@ -2,18 +2,20 @@
 
 The engine's calls arrive one after another on the event loop; the work runs in the one execution thread. A
 block that was built or checked keeps its outcome, by hash, until its height is decided, so nothing is executed
-twice. Whoever listens is told of a block after it is durable and before the next height begins.
+twice. Whoever listens is told of a block after it is durable and before the next height begins. A block that
+others decided takes the same path: processed, finalized, committed with the commit that came with it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cybermiles.application.history import CommittedHistory
+from cybermiles.application.outcomes import Executed, KeptBlocks
 from cybermiles.errors import DecodingError, InvalidBlock, InvariantViolation
 from cybermiles.execution.builder import build_block
 from cybermiles.execution.parent import Parent
-from cybermiles.execution.validation import apply_block, validate_consensus
+from cybermiles.execution.validation import check_block, check_height
 from cybermiles.runtime.logging import get_logger
 from cybermiles.types.abci import AppInfo, FinalizeResult, Proposal, Verdict
 from cybermiles.types.block import decode_block
@@ -26,11 +28,9 @@ if TYPE_CHECKING:
 
     from cybermiles.application.ports import CommitListener, Worker
     from cybermiles.chain.params import ChainParams
-    from cybermiles.execution.outcome import BlockOutcome
     from cybermiles.execution.parent import Chain
     from cybermiles.storage.database import Database
     from cybermiles.types.abci import PrepareRequest
-    from cybermiles.types.block import Block
     from cybermiles.types.commit import Commit
     from cybermiles.types.header import Header
     from cybermiles.types.primitives import Hash32
@@ -38,19 +38,6 @@ if TYPE_CHECKING:
     from cybermiles.types.validator import ValidatorSet
 
 log = get_logger("chain")
-
-BLOCK_OVERHEAD_BYTES = 256 * 1024
-"""Header, commit and evidence beside the transactions."""
-MAX_KEPT_OUTCOMES = 8
-"""Undecided blocks of one height whose outcomes are kept; more than one round rarely needs."""
-
-
-@dataclass(frozen=True, slots=True)
-class Executed:
-    """A block and what it did."""
-
-    block: Block
-    outcome: BlockOutcome
 
 
 class ChainApplication:
@@ -62,31 +49,36 @@ class ChainApplication:
         chain: Chain,
         database: Database,
         params: ChainParams,
-        validators: ValidatorSet,
         worker: Worker,
         listeners: Sequence[CommitListener],
     ) -> None:
         self._chain = chain
         self._database = database
         self._params = params
-        self._validators = validators
         self._worker = worker
         self._listeners = listeners
-        self._executed: dict[Hash32, Executed] = {}
+        self._history = CommittedHistory(database)
+        self._kept = KeptBlocks()
         self._finalized: Executed | None = None
 
     @property
     def parent(self) -> Parent:
         """The committed head as the next block's parent."""
-        database = self._database
+        database, header = self._database, self._head()
         return Parent(
-            header=self._head(),
+            header=header,
             state=database.state.reader(),
             nodes=database.nodes,
             params=self._params,
-            validators=self._validators,
-            next_validators=self._validators,
+            history=self._history,
+            validators=database.validators.rotation(header.height + 1).validators,
+            next_validators=database.validators.rotation(header.height + 2).validators,
         )
+
+    @property
+    def base(self) -> int:
+        """The lowest height that `load` returns, once there is one: 1, as blocks are never deleted."""
+        return self._database.blocks.oldest() or 1
 
     async def info(self) -> AppInfo:
         """See `Application`."""
@@ -99,37 +91,42 @@ class ChainApplication:
             block_hash=header.hash,
             timestamp=Timestamp(header.timestamp),
             last_commit=commit,
-            validators=self._validators,
+            rotation=self._database.validators.rotation(header.height + 1),
         )
 
+    def validator_set(self, height: int) -> ValidatorSet | None:
+        """Return who decides a height, None before 1 and above the head's + 2."""
+        return self._database.validators.validators(height)
+
     async def prepare_proposal(self, request: PrepareRequest, candidates: Sequence[Transaction]) -> Proposal:
-        """See `Application`."""
-        executed = await self._worker.run(self._build, request, candidates)
-        self._keep(executed)
-        return Proposal(executed.block.hash, executed.block.encode())
+        """See `Application`. Raises InvariantViolation where no block could be valid as it is asked for."""
+        try:
+            executed = await self._worker.run(self._build, request, candidates)
+        except InvalidBlock as error:
+            raise InvariantViolation(f"the engine asks for a block that nobody would accept: {error}") from error
+        self._kept.add(executed)
+        return Proposal(executed.block.hash, executed.value)
 
     async def process_proposal(self, value: bytes) -> Verdict:
-        """See `Application`."""
-        try:
-            block = decode_block(value, max_bytes=self._params.max_block_bytes + BLOCK_OVERHEAD_BYTES)
-        except DecodingError as error:
-            return Verdict(accepted=False, block_hash=None, reason=str(error))
-        if block.hash in self._executed:
-            return Verdict(accepted=True, block_hash=block.hash, timestamp=block.header.timestamp)
-        try:
-            executed = await self._worker.run(self._check, block)
-        except InvalidBlock as error:
-            return Verdict(accepted=False, block_hash=block.hash, reason=str(error))
-        self._keep(executed)
-        return Verdict(accepted=True, block_hash=block.hash, timestamp=block.header.timestamp)
+        """See `Application`. Bytes of a block that is kept are not looked at again."""
+        executed = self._kept.find(value)
+        if executed is None:
+            checked = await self._worker.run(self._check, value)
+            if isinstance(checked, Verdict):
+                return checked
+            executed = checked
+            self._kept.add(executed)
+        header = executed.block.header
+        return Verdict(accepted=True, block_hash=header.hash, timestamp=header.timestamp)
 
     async def finalize_block(self, block_hash: Hash32) -> FinalizeResult:
         """See `Application`."""
-        executed = self._executed.get(block_hash)
+        executed = self._kept.get(block_hash)
         if executed is None:
-            raise InvariantViolation(f"block {block_hash.hex()} was decided but never executed here")
+            raise InvariantViolation(f"block {block_hash.hex()} was decided but is not among those executed here")
         self._finalized = executed
-        return FinalizeResult(Height(executed.block.height), block_hash, self._validators)
+        height = executed.block.height
+        return FinalizeResult(Height(height), block_hash, self._database.validators.rotation(height + 1).validators)
 
     async def commit(self, commit: Commit) -> None:
         """See `Application`."""
@@ -137,25 +134,37 @@ class ChainApplication:
         if executed is None:
             raise InvariantViolation(f"commit of height {commit.height} before it was finalized")
         await self._worker.run(self._database.commit, executed.block, executed.outcome, commit)
-        self._executed.clear()
+        self._kept.clear()
         self._finalized = None
         for listener in self._listeners:
             listener.block_committed(executed.block, executed.outcome)
         _log_block(executed)
 
+    async def load(self, height: int) -> tuple[bytes, Commit] | None:
+        """See `Application`."""
+        return await self._worker.run(self._load, height)
+
     def _build(self, request: PrepareRequest, candidates: Sequence[Transaction]) -> Executed:
-        return Executed(*build_block(self._chain, self.parent, request, candidates))
+        block, outcome = build_block(self._chain, self.parent, request, candidates)
+        return Executed(block, block.encode(), outcome)
 
-    def _check(self, block: Block) -> Executed:
+    def _check(self, value: bytes) -> Executed | Verdict:
+        """Execute a block, or return why it is refused."""
         parent = self.parent
-        recover_senders(block.transactions)
-        validate_consensus(self._chain, parent, self._validators, block.consensus)
-        return Executed(block, apply_block(self._chain, parent, block))
+        try:
+            block = decode_block(value, max_bytes=self._params.max_value_bytes)
+        except DecodingError as error:
+            return Verdict(accepted=False, block_hash=None, reason=str(error))
+        try:
+            check_height(parent, block)
+            recover_senders(block.transactions)
+            return Executed(block, value, check_block(self._chain, parent, block))
+        except InvalidBlock as error:
+            return Verdict(accepted=False, block_hash=block.hash, reason=str(error))
 
-    def _keep(self, executed: Executed) -> None:
-        self._executed[executed.block.hash] = executed
-        while len(self._executed) > MAX_KEPT_OUTCOMES:
-            self._executed.pop(next(iter(self._executed)))
+    def _load(self, height: int) -> tuple[bytes, Commit] | None:
+        value, commit = self._database.blocks.raw_block(height), self._database.blocks.commit(height)
+        return None if value is None or commit is None else (value, commit)
 
     def _head(self) -> Header:
         head = self._database.chain.head

@@ -24,6 +24,7 @@ from cybermiles.crypto.hashing import keccak256
 from cybermiles.errors import ConfigError
 from cybermiles.types import rlp
 from cybermiles.types.primitives import Address, ChainId, Hash32, Timestamp, Wei
+from cybermiles.types.rotation import MAX_VALIDATORS
 from cybermiles.types.validator import MAX_TOTAL_POWER, Validator, ValidatorSet
 
 if TYPE_CHECKING:
@@ -281,6 +282,10 @@ def _check_holders(document: GenesisDocument) -> None:
 
 
 def _check_validators(document: GenesisDocument) -> None:
+    if len(document.validators) > MAX_VALIDATORS:
+        raise ConfigError(
+            f"genesis.validators: {len(document.validators)} are named, but a set has {MAX_VALIDATORS} at most"
+        )
     seen: dict[bytes, int] = {}
     power = 0
     for index, entry in enumerate(document.validators):

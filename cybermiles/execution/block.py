@@ -6,7 +6,7 @@ and the header a proposer writes is the one `seal` derives.
 
     BlockExecution(chain, parent, …)   begin: the parent's hash goes into the EIP-2935 history contract
         .apply(transaction)            lane → EVM → receipt; refused transactions leave no trace
-        .seal()                        end: mint, roots, bloom
+        .seal()                        end: mint, election, roots, bloom
 
 Nothing here reads a clock, a disk or a configuration file.
 """
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from cybermiles.execution.parent import Chain, Parent
     from cybermiles.state.reader import StateReader
+    from cybermiles.types.evidence import Misbehaviour
     from cybermiles.types.primitives import Address, Timestamp
     from cybermiles.types.transaction import Transaction
 
@@ -55,6 +56,8 @@ class BlockEnvironment:
     prev_randao: Hash32
     extra_data: bytes
     """Commitment to the consensus fields."""
+    misbehaviour: tuple[Misbehaviour, ...]
+    """What the block's evidence proves."""
 
 
 class BlockExecution:
@@ -141,10 +144,12 @@ class BlockExecution:
         return outcome
 
     def seal(self) -> BlockOutcome:
-        """Pay the mint, compute every root and return the finished block's outcome."""
+        """Pay the mint, elect validators, compute every root and return the finished block's outcome."""
         parent, environment = self._parent, self._environment
         minted = minted_between(self._chain.issuance, parent.header.timestamp, environment.timestamp)
         self._world.add_balance(STAKING, minted)
+        election = self._chain.election
+        elected = None if election is None else election.elect(self._world, self._height, environment.misbehaviour)
         changes = self._world.changes()
         update = update_root(parent.nodes, parent.state, parent.header.state_root, changes)
         header = Header(
@@ -171,6 +176,8 @@ class BlockExecution:
             burnt=Wei(self._world.burnt),
             free_gas=self._lanes.free_gas,
             compute_units=self._lanes.compute_units,
+            misbehaviour=environment.misbehaviour,
+            validator_updates=elected,
         )
 
     def _store_parent_hash(self) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cybermiles.errors import InvalidTransaction, NotIncludable
+from cybermiles.errors import InvalidBlock, InvalidTransaction, NotIncludable
 from cybermiles.execution.block import BlockExecution
+from cybermiles.execution.evidence import select_evidence
 from cybermiles.execution.parent import APP_VERSION
-from cybermiles.execution.validation import environment_of
+from cybermiles.execution.validation import environment_of, validate_consensus
 from cybermiles.types.block import Block, ConsensusData
 
 if TYPE_CHECKING:
@@ -23,14 +24,14 @@ MAX_CONSECUTIVE_MISFITS = 200
 """Candidates in a row without room after which the block counts as full."""
 
 
-def consensus_data(parent: Parent, request: PrepareRequest) -> ConsensusData:
+def consensus_data(parent: Parent, request: PrepareRequest, evidence: tuple[bytes, ...]) -> ConsensusData:
     """Return the consensus fields of the block that the request asks for."""
     return ConsensusData(
         proposer=request.proposer,
         validators_hash=parent.validators.hash,
         next_validators_hash=parent.next_validators.hash,
         last_commit=request.last_commit,
-        evidence=request.evidence,
+        evidence=evidence,
         parameters_hash=parent.params.hash,
         app_version=APP_VERSION,
     )
@@ -45,10 +46,18 @@ def build_block(
     """Execute candidates in order and return the block of those that fit, with its outcome.
 
     After a candidate that does not fit, its sender's later ones are passed over: their nonces would leave
-    a gap.
+    a gap. Offered evidence that the block may not contain is left out. Raises InvalidBlock where the request
+    itself (height, time, proposer, last commit) makes every block invalid.
     """
-    consensus = consensus_data(parent, request)
-    execution = BlockExecution(chain, parent, environment_of(parent, consensus, request.timestamp))
+    if request.height != parent.header.height + 1 or request.timestamp <= parent.header.timestamp:
+        raise InvalidBlock(
+            f"block {request.height} at {request.timestamp} is asked for after block {parent.header.height} at "
+            f"{parent.header.timestamp}"
+        )
+    evidence = select_evidence(chain, parent, request.evidence)
+    consensus = consensus_data(parent, request, evidence)
+    misbehaviour = validate_consensus(chain, parent, consensus)
+    execution = BlockExecution(chain, parent, environment_of(parent, consensus, request.timestamp, misbehaviour))
     passed_over: set[Address] = set()
     misfits = 0
     for candidate in candidates:

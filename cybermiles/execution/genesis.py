@@ -15,6 +15,7 @@ from cybermiles.types.receipt import EMPTY_BLOOM
 if TYPE_CHECKING:
     from cybermiles.chain.genesis import GenesisDocument
     from cybermiles.state.reader import RootUpdate, StateChanges
+    from cybermiles.types.validator import ValidatorSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,8 @@ class GenesisBlock:
     header: Header
     changes: StateChanges
     root_update: RootUpdate
+    validators: ValidatorSet | None
+    """Who decides block 1; None in a template, from which no chain starts."""
 
 
 def genesis_block(document: GenesisDocument) -> GenesisBlock:
@@ -57,4 +60,4 @@ def genesis_block(document: GenesisDocument) -> GenesisBlock:
         extra_data=document.hash,
         prev_randao=ZERO_HASH,
     )
-    return GenesisBlock(header, changes, update)
+    return GenesisBlock(header, changes, update, document.validator_set if document.validators else None)

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from cybermiles.chain.fees import Lane
     from cybermiles.state.reader import RootUpdate, StateChanges
+    from cybermiles.types.evidence import Misbehaviour
     from cybermiles.types.header import Header
     from cybermiles.types.primitives import Address, Wei
     from cybermiles.types.receipt import Receipt
+    from cybermiles.types.validator import ValidatorSet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,3 +53,7 @@ class BlockOutcome:
     free_gas: int
     """Sum of gas limits in the free lane."""
     compute_units: int
+    misbehaviour: tuple[Misbehaviour, ...] = ()
+    """What the block's evidence proves, in its order."""
+    validator_updates: ValidatorSet | None = None
+    """Who decides two heights later, None where that is who decides the next one."""

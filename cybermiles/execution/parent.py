@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cybermiles.chain.issuance import IssuanceSchedule
     from cybermiles.chain.params import ChainParams
     from cybermiles.state.reader import NodeReader, StateReader
+    from cybermiles.state.world import WorldState
+    from cybermiles.types.evidence import Misbehaviour
     from cybermiles.types.header import Header
     from cybermiles.types.primitives import ChainId, Hash32
     from cybermiles.types.validator import ValidatorSet
@@ -16,6 +20,17 @@ if TYPE_CHECKING:
 
 APP_VERSION = 1
 """Version of the state transition; every header commits to it. A rule change raises it at a height."""
+
+
+class Election(Protocol):
+    """Decides at the end of a block who votes two heights later."""
+
+    def elect(self, world: WorldState, height: int, misbehaviour: Sequence[Misbehaviour]) -> ValidatorSet | None:
+        """Return the set of `height` + 2, or None where it is that of `height` + 1.
+
+        Part of the state transition: a pure function of its arguments, which may change the world.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +43,24 @@ class Chain:
     """Whether legacy transactions without chain id are accepted."""
     issuance: IssuanceSchedule
     backend: EvmBackend
+    election: Election | None = None
+    """None: the founding validators decide every height."""
+
+
+class History(Protocol):
+    """Facts of the committed heights, by which evidence and commits are judged."""
+
+    def validators(self, height: int) -> ValidatorSet | None:
+        """Return who decides a height, None where that is not known: before 1 and after the head's + 2."""
+        ...
+
+    def timestamp(self, height: int) -> int | None:
+        """Return the header time of a committed block in seconds, None above the head."""
+        ...
+
+    def has_evidence(self, evidence_hash: Hash32) -> bool:
+        """Tell whether a committed block contains this evidence."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +74,8 @@ class Parent:
     """Trie nodes of that state."""
     params: ChainParams
     """In force for the next block."""
+    history: History
+    """Of the heights up to `header`."""
     validators: ValidatorSet
     """Who decides the next block."""
     next_validators: ValidatorSet

@@ -1,12 +1,19 @@
-"""A proposed block against its parent: everything that can be checked before executing it, then execution."""
+"""A proposed block against its parent: everything that can be checked before executing it, then execution.
+
+    check_block = validate_consensus (who decided the parent, who misbehaved) → apply_block (transactions, roots)
+
+Pure functions of the block and its parent: no clock, no round, no configuration. Whether the header time is credible
+is the engine's question, because its answer depends on when the block arrived.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from cybermiles.crypto.hashing import keccak256
-from cybermiles.errors import InvalidBlock, InvalidTransaction, ProtocolViolation
+from cybermiles.errors import InvalidBlock, InvalidTransaction, InvariantViolation, ProtocolViolation
 from cybermiles.execution.block import BlockEnvironment, BlockExecution
+from cybermiles.execution.evidence import validate_evidence
 from cybermiles.execution.parent import APP_VERSION
 from cybermiles.types.commit import EMPTY_COMMIT, verify_commit
 from cybermiles.types.primitives import Hash32, Timestamp
@@ -16,7 +23,7 @@ if TYPE_CHECKING:
     from cybermiles.execution.parent import Chain, Parent
     from cybermiles.types.block import Block, ConsensusData
     from cybermiles.types.commit import Commit
-    from cybermiles.types.validator import ValidatorSet
+    from cybermiles.types.evidence import Misbehaviour
 
 RANDAO_DOMAIN = b"cmt/prev-randao\x00"
 
@@ -24,12 +31,15 @@ RANDAO_DOMAIN = b"cmt/prev-randao\x00"
 def prev_randao(last_commit: Commit) -> Hash32:
     """Return the block's randomness: a hash of the signatures that decided the parent.
 
-    A proposer cannot choose it, only withhold its block; it is as unpredictable as the signatures are.
+    Nobody knows it before the parent is decided. The proposer can bias it: it chooses which signatures beyond the
+    quorum it includes, and may sign its own again, so nothing of value may hang on a few bits of it.
     """
     return Hash32(keccak256(RANDAO_DOMAIN + last_commit.hash))
 
 
-def environment_of(parent: Parent, consensus: ConsensusData, timestamp: int) -> BlockEnvironment:
+def environment_of(
+    parent: Parent, consensus: ConsensusData, timestamp: int, misbehaviour: tuple[Misbehaviour, ...]
+) -> BlockEnvironment:
     """Return what a block with these consensus fields must be executed in.
 
     Raises InvalidBlock when the proposer is not a validator of this height.
@@ -42,19 +52,38 @@ def environment_of(parent: Parent, consensus: ConsensusData, timestamp: int) -> 
         coinbase=proposer.operator,
         prev_randao=prev_randao(consensus.last_commit),
         extra_data=consensus.commitment,
+        misbehaviour=misbehaviour,
     )
 
 
-def validate_consensus(chain: Chain, parent: Parent, last_validators: ValidatorSet, consensus: ConsensusData) -> None:
-    """Check the consensus fields against the parent. Raises InvalidBlock with got and expected."""
+def check_block(chain: Chain, parent: Parent, block: Block) -> BlockOutcome:
+    """Check everything about a block and execute it. Raises InvalidBlock with the first rule that is broken."""
+    check_height(parent, block)
+    return apply_block(chain, parent, block, validate_consensus(chain, parent, block.consensus))
+
+
+def check_height(parent: Parent, block: Block) -> None:
+    """Check that a block is the parent's next one. Raises InvalidBlock."""
+    if block.height != parent.header.height + 1:
+        raise InvalidBlock("height", got=block.height, expected=parent.header.height + 1)
+    _expect("parent hash", block.header.parent_hash, parent.header.hash)
+
+
+def validate_consensus(chain: Chain, parent: Parent, consensus: ConsensusData) -> tuple[Misbehaviour, ...]:
+    """Check the consensus fields against the parent and return what the evidence proves.
+
+    Raises InvalidBlock with got and expected.
+    """
     _expect("validators hash", consensus.validators_hash, parent.validators.hash)
     _expect("next validators hash", consensus.next_validators_hash, parent.next_validators.hash)
     _expect("parameters hash", consensus.parameters_hash, parent.params.hash)
     if consensus.app_version != APP_VERSION:
         raise InvalidBlock("application version", got=consensus.app_version, expected=APP_VERSION)
-    if consensus.evidence:
-        raise InvalidBlock("evidence is not accepted by this version", got=len(consensus.evidence))
-    commit = consensus.last_commit
+    _validate_last_commit(chain, parent, consensus.last_commit)
+    return validate_evidence(chain, parent, consensus.evidence)
+
+
+def _validate_last_commit(chain: Chain, parent: Parent, commit: Commit) -> None:
     if parent.header.height == 0:
         if commit != EMPTY_COMMIT:
             raise InvalidBlock("the first block has no last commit", got=commit.height, expected=0)
@@ -62,20 +91,24 @@ def validate_consensus(chain: Chain, parent: Parent, last_validators: ValidatorS
     if commit.height != parent.header.height:
         raise InvalidBlock("last commit height", got=commit.height, expected=parent.header.height)
     _expect("last commit block", commit.block_hash, parent.header.hash)
+    validators = parent.history.validators(parent.header.height)
+    if validators is None:
+        raise InvariantViolation(f"the validators of height {parent.header.height} are not known")
     try:
-        verify_commit(commit, last_validators, chain.chain_id, chain.genesis_hash)
+        verify_commit(commit, validators, chain.chain_id, chain.genesis_hash)
     except ProtocolViolation as error:
         raise InvalidBlock(f"last commit: {error}") from error
 
 
-def apply_block(chain: Chain, parent: Parent, block: Block) -> BlockOutcome:
+def apply_block(chain: Chain, parent: Parent, block: Block, misbehaviour: tuple[Misbehaviour, ...]) -> BlockOutcome:
     """Execute a block whose consensus fields were validated and check every root of its header.
 
-    A pure function of its arguments. Raises InvalidBlock with the first rule that is broken.
+    `misbehaviour` is what `validate_consensus` returned. Raises InvalidBlock with the first rule that is broken.
     """
     header = block.header
     _check_header(parent, block)
-    execution = BlockExecution(chain, parent, environment_of(parent, block.consensus, header.timestamp))
+    environment = environment_of(parent, block.consensus, header.timestamp, misbehaviour)
+    execution = BlockExecution(chain, parent, environment)
     for index, transaction in enumerate(block.transactions):
         try:
             execution.apply(transaction)
@@ -92,10 +125,8 @@ def apply_block(chain: Chain, parent: Parent, block: Block) -> BlockOutcome:
 
 
 def _check_header(parent: Parent, block: Block) -> None:
+    check_height(parent, block)
     header = block.header
-    if header.height != parent.header.height + 1:
-        raise InvalidBlock("height", got=header.height, expected=parent.header.height + 1)
-    _expect("parent hash", header.parent_hash, parent.header.hash)
     if header.timestamp <= parent.header.timestamp:
         raise InvalidBlock(f"timestamp {header.timestamp} is not after the parent's {parent.header.timestamp}")
     if header.gas_limit != parent.params.block_gas_limit:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from cybermiles.errors import StorageError
 from cybermiles.state.nodes import item_end, payload
-from cybermiles.storage.schema import BLOCK, COMMIT, HEADER, HEIGHT, at_height, encode_height
+from cybermiles.storage.schema import BLOCK, COMMIT, HEADER, HEIGHT, at_height, encode_height, height_in
 from cybermiles.types import rlp
 from cybermiles.types.block import decode_block
 from cybermiles.types.commit import decode_commit
@@ -75,6 +75,11 @@ class BlockStore:
     def raw_block(self, height: int) -> bytes | None:
         """Return the block's wire bytes, as peers want them."""
         return self._store.get(at_height(BLOCK, height))
+
+    def oldest(self) -> int | None:
+        """Return the lowest height whose block is stored, None where none is."""
+        first = self._store.iterate(BLOCK, BLOCK + b"\xff" * 9)
+        return next((height_in(key) for key, _ in first), None)
 
     def raw_transaction(self, height: int, index: int) -> bytes:
         """Return a transaction's wire bytes without decoding its block.

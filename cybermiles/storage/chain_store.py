@@ -76,11 +76,16 @@ class ChainStore:
     @property
     def supply(self) -> Supply:
         """Coins at the head. Raises StorageError in an empty store."""
+        genesis, minted, burnt = rlp.as_list(rlp.decode(self.supply_record), length=3)
+        return Supply(Wei(rlp.as_int(genesis)), Wei(rlp.as_int(minted)), Wei(rlp.as_int(burnt)))
+
+    @property
+    def supply_record(self) -> bytes:
+        """The stored form of `supply`. Raises StorageError in an empty store."""
         value = self._store.get(SUPPLY)
         if value is None:
             raise StorageError("the store has no supply record: it is empty or damaged")
-        genesis, minted, burnt = rlp.as_list(rlp.decode(value), length=3)
-        return Supply(Wei(rlp.as_int(genesis)), Wei(rlp.as_int(minted)), Wei(rlp.as_int(burnt)))
+        return value
 
     @property
     def oldest_state(self) -> int:

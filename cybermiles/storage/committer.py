@@ -13,15 +13,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cybermiles.errors import InvariantViolation
+from cybermiles.errors import ConfigError, InvariantViolation, ProtocolViolation
 from cybermiles.storage.block_store import block_records, header_records
 from cybermiles.storage.chain_store import Head, Supply, chain_records, genesis_records
 from cybermiles.storage.code_store import code_records
+from cybermiles.storage.evidence_store import evidence_records
 from cybermiles.storage.log_index import bloom_records
 from cybermiles.storage.nodes import node_records
 from cybermiles.storage.receipt_store import outcome_records
+from cybermiles.storage.rollback import undo_records
 from cybermiles.storage.tx_index import transaction_records
+from cybermiles.storage.validator_store import AHEAD, first_rotation_records, rotation_records
+from cybermiles.types.commit import signed_power
 from cybermiles.types.primitives import Wei
+from cybermiles.types.rotation import first_rotation
 
 if TYPE_CHECKING:
     from threading import Lock
@@ -34,6 +39,7 @@ if TYPE_CHECKING:
     from cybermiles.storage.chain_store import ChainStore
     from cybermiles.storage.flat_state import FlatState
     from cybermiles.storage.nodes import NodeStore
+    from cybermiles.storage.validator_store import ValidatorStore
     from cybermiles.types.block import Block
     from cybermiles.types.commit import Commit
     from cybermiles.types.header import Header
@@ -42,13 +48,15 @@ if TYPE_CHECKING:
 class Committer:
     """Writes blocks in height order."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (every store that a block changes, by name)
         self,
         store: KeyValueStore,
+        *,
         chain: ChainStore,
         blocks: BlockStore,
         state: FlatState,
         nodes: NodeStore,
+        validators: ValidatorStore,
         lock: Lock,
     ) -> None:
         self._store = store
@@ -56,11 +64,15 @@ class Committer:
         self._blocks = blocks
         self._state = state
         self._nodes = nodes
+        self._validators = validators
         self._lock = lock
 
     def commit_genesis(self, genesis: GenesisBlock) -> None:
-        """Write block 0. Raises InvariantViolation unless the store is empty, StorageError."""
+        """Write block 0. Raises ConfigError for a template, InvariantViolation unless the store is empty."""
         header, update = genesis.header, genesis.root_update
+        if genesis.validators is None:
+            raise ConfigError("validators: the genesis document names no validator; no chain starts from a template")
+        first = first_rotation(genesis.validators)
         with self._lock:
             if self._chain.head is not None:
                 raise InvariantViolation("block 0 is committed to a store that has blocks")
@@ -68,7 +80,10 @@ class Committer:
             batch: dict[bytes, bytes | None] = {}
             batch.update(genesis_records(header.hash))
             batch.update(header_records(header))
+            batch.update(first_rotation_records(first))
             self._write(header, Supply(Wei(supply), Wei(0), Wei(0)), genesis.changes, update, batch)
+            self._validators.remember(first, 1)
+            self._validators.remember(first.following(None), AHEAD)
 
     def commit_block(self, block: Block, outcome: BlockOutcome, commit: Commit) -> None:
         """Write a decided block, its outcome and the commit that decided it; durable on return.
@@ -80,13 +95,19 @@ class Committer:
         with self._lock:
             self._check(block, outcome, commit)
             genesis, minted, burnt = self._chain.supply
+            settled = header.height + AHEAD
+            current = self._validators.rotation(settled - 1)
+            following = current.following(outcome.validator_updates)
             supply = Supply(genesis, Wei(minted + outcome.minted), Wei(burnt + outcome.burnt))
             batch: dict[bytes, bytes | None] = {}
             batch.update(block_records(block, commit))
             batch.update(outcome_records(header.height, outcome.transactions))
             batch.update(transaction_records(header.height, (tx.hash for tx in block.transactions)))
             batch.update(bloom_records(header))
+            batch.update(evidence_records(header.height, block.consensus.evidence))
+            batch.update(rotation_records(settled, current, following))
             self._write(header, supply, outcome.changes, outcome.root_update, batch)
+            self._validators.remember(following, settled)
             self._blocks.remember(block)
 
     def _write(
@@ -101,7 +122,10 @@ class Committer:
         head = Head(header.height, header.hash, header.state_root)
         batch.update(code_records(changes.codes))
         batch.update(node_records(header.height, update))
-        batch.update(self._state.records(header.height, changes, update))
+        flat = self._state.records(header.height, changes, update)
+        batch.update(flat)
+        if header.height:
+            batch.update(undo_records(header.height, self._chain.supply_record, flat))
         batch.update(chain_records(head, supply))
         self._state.begin_commit()
         self._store.write(batch, sync=True)
@@ -123,6 +147,7 @@ class Committer:
                 f"block {header.height} {header.hash.hex()} is committed with the commit of block "
                 f"{commit.height} {commit.block_hash.hex()}"
             )
+        self._check_quorum(commit)
         if outcome.header.hash != header.hash or outcome.root_update.root != header.state_root:
             raise InvariantViolation(
                 f"block {header.height} {header.hash.hex()} is committed with the outcome of "
@@ -133,3 +158,15 @@ class Committer:
                 f"block {header.height} has {len(block.transactions)} transactions and "
                 f"{len(outcome.transactions)} outcomes"
             )
+
+    def _check_quorum(self, commit: Commit) -> None:
+        """Check who signed; that the signatures are right was checked by who handed the commit over."""
+        validators = self._validators.validators(commit.height)
+        if validators is None:
+            raise InvariantViolation(f"the validators of height {commit.height} are not known")
+        try:
+            power = signed_power(commit, validators)
+        except ProtocolViolation as error:
+            raise InvariantViolation(f"block {commit.height}: {error}") from error
+        if not validators.has_quorum(power):
+            raise InvariantViolation(f"block {commit.height} is committed by {power} of {validators.total_power} power")

@@ -11,12 +11,14 @@ from cybermiles.storage.block_store import BlockStore
 from cybermiles.storage.chain_store import ChainStore
 from cybermiles.storage.code_store import CodeStore
 from cybermiles.storage.committer import Committer
+from cybermiles.storage.evidence_store import EvidenceStore
 from cybermiles.storage.flat_state import FlatState
 from cybermiles.storage.log_index import LogIndex
 from cybermiles.storage.nodes import NodeStore
 from cybermiles.storage.pruner import Pruner
 from cybermiles.storage.receipt_store import ReceiptStore
 from cybermiles.storage.tx_index import TransactionIndex
+from cybermiles.storage.validator_store import ValidatorStore
 
 if TYPE_CHECKING:
     from cybermiles.execution.genesis import GenesisBlock
@@ -50,8 +52,18 @@ class Database:
         self.receipts = ReceiptStore(store)
         self.transactions = TransactionIndex(store)
         self.logs = LogIndex(store)
+        self.validators = ValidatorStore(store)
+        self.evidence = EvidenceStore(store)
         self.store = store
-        self._committer = Committer(store, self.chain, self.blocks, self.state, self.nodes, lock)
+        self._committer = Committer(
+            store,
+            chain=self.chain,
+            blocks=self.blocks,
+            state=self.state,
+            nodes=self.nodes,
+            validators=self.validators,
+            lock=lock,
+        )
         self._pruner = (
             Pruner(store, self.chain, self.nodes, lock, retain=keep_states, compactor=compactor)
             if keep_states
@@ -61,7 +73,7 @@ class Database:
     def commit_genesis(self, genesis: GenesisBlock) -> None:
         """Write block 0 into an empty store, or check that it is the one that is there.
 
-        Raises StorageError where the store belongs to another chain.
+        Raises StorageError where the store belongs to another chain, ConfigError for a template of a document.
         """
         stored = self.chain.genesis_hash
         if stored is None:

@@ -18,6 +18,7 @@ from cybermiles.state.walk import leaves
 from cybermiles.storage.schema import ACCOUNT, FLAT, encode_height, slot_range
 from cybermiles.storage.schema import decode_account as decode_flat_account
 from cybermiles.storage.tx_index import TransactionLocation
+from cybermiles.storage.validator_store import AHEAD
 from cybermiles.types.primitives import EMPTY_TRIE_ROOT, Address, Hash32
 from cybermiles.types.rlp import encode_int
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from cybermiles.storage.chain_store import Head
     from cybermiles.storage.database import Database
     from cybermiles.types.account import Account
+    from cybermiles.types.block import Block
     from cybermiles.types.header import Header
 
 HEADERS_CHECKED = 100
@@ -65,8 +67,8 @@ def check_store(database: Database) -> Head | None:
         return None
     try:
         header = _check_head(database, head)
-        if head.height:
-            _check_block(database, header)
+        block = _check_block(database, header) if head.height else None
+        _check_validators(database, head.height, block)
         _check_headers(database, header)
     except DecodingError as error:
         raise StorageError(f"head block {head.height} does not decode: {error} ({_ADVICE})") from error
@@ -133,7 +135,7 @@ def _check_head(database: Database, head: Head) -> Header:
     return header
 
 
-def _check_block(database: Database, header: Header) -> None:
+def _check_block(database: Database, header: Header) -> Block:
     height = header.height
     block = database.blocks.block(height)
     outcomes = database.receipts.outcomes(height)
@@ -152,6 +154,25 @@ def _check_block(database: Database, header: Header) -> None:
     for index, transaction in enumerate(block.transactions):
         if database.transactions.find(transaction.hash) != TransactionLocation(height, index):
             raise _damaged(f"transaction {transaction.hash.hex()} of head block {height} is not indexed")
+    for raw in block.consensus.evidence:
+        if database.evidence.committed_at(Hash32(keccak256(raw))) != height:
+            raise _damaged(f"evidence in head block {height} is not indexed")
+    return block
+
+
+def _check_validators(database: Database, height: int, block: Block | None) -> None:
+    """Check that the two settled heights are there, and that sets, rotations and the head block agree."""
+    stored = database.validators
+    if stored.newest != height + AHEAD:
+        raise _damaged(f"validators are known up to height {stored.newest}, not {height + AHEAD}")
+    for settled in (height + 1, height + AHEAD):
+        if stored.rotation(settled).validators != stored.validators(settled):
+            raise _damaged(f"the rotation of height {settled} is of other validators than the set")
+    if block is None:
+        return
+    hashes = [members.hash for at in (height, height + 1) if (members := stored.validators(at)) is not None]
+    if hashes != [block.consensus.validators_hash, block.consensus.next_validators_hash]:
+        raise _damaged(f"head block {height} names other validators than are stored")
 
 
 def _check_headers(database: Database, header: Header) -> None:

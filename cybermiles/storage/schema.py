@@ -23,8 +23,14 @@ Integers are big-endian and of fixed width, so that keys sort by height. `height
     n ‖ node hash               node of the account trie, see `encode_node`
     o ‖ address ‖ node hash     node of that account's storage trie
     x ‖ height                  nodes that this block made stale, see `encode_stale`
+    v ‖ height                  validators from this height on, RLP; an entry where the set changes
+    p ‖ height                  rotation of this height, RLP; of the last heights up to the head's + 2
+    e ‖ evidence hash           height of the block that contains it
+    u ‖ height                  what undoes this block, see `rollback`; of the last blocks
+    q ‖ evidence hash           evidence that waits for a block
 
-All of a block's entries are written in one batch, so either all of them are there or none.
+All of a block's entries are written in one batch, so either all of them are there or none. Waiting evidence
+is no block's: the evidence pool writes it, on its own.
 A change of this table raises `SCHEMA_VERSION`.
 """
 
@@ -39,7 +45,7 @@ from cybermiles.types.primitives import EMPTY_CODE_HASH, EMPTY_TRIE_ROOT, Addres
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 SCHEMA = b"m:schema"
 GENESIS = b"m:genesis"
@@ -61,6 +67,11 @@ CODE = b"k"
 ACCOUNT_NODE = b"n"
 STORAGE_NODE = b"o"
 STALE = b"x"
+VALIDATORS = b"v"
+ROTATION = b"p"
+COMMITTED_EVIDENCE = b"e"
+UNDO = b"u"
+PENDING_EVIDENCE = b"q"
 
 _HEIGHT_BYTES = 8
 _HASH_BYTES = 32

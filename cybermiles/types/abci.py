@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from cybermiles.types.commit import Commit
     from cybermiles.types.primitives import Hash32, Height, Timestamp
+    from cybermiles.types.rotation import Rotation
     from cybermiles.types.validator import ValidatorSet
 
 
@@ -34,8 +35,13 @@ class AppInfo:
     """Header time of that block, which the next one must exceed."""
     last_commit: Commit
     """The engine's own commit of that block, for the next block's header."""
-    validators: ValidatorSet
-    """Who decides the next height."""
+    rotation: Rotation
+    """Who decides the next height, and who proposes in its round 0."""
+
+    @property
+    def validators(self) -> ValidatorSet:
+        """Who decides the next height."""
+        return self.rotation.validators
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +55,7 @@ class PrepareRequest:
     last_commit: Commit
     """Commit of the parent block, at least +2/3 of its validators."""
     evidence: tuple[bytes, ...] = ()
+    """Encoded proofs of misbehaviour; the application leaves out what the block may not contain."""
 
 
 @dataclass(frozen=True, slots=True)

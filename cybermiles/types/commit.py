@@ -65,21 +65,25 @@ def decode_commit(item: Item) -> Commit:
     )
 
 
-def verify_commit(commit: Commit, validators: ValidatorSet, chain_id: int, genesis_hash: bytes) -> None:
-    """Check every signature and the quorum. Raises ProtocolViolation with what is wrong."""
+def signed_power(commit: Commit, validators: ValidatorSet) -> int:
+    """Return the power of who signed; signatures are not checked. Raises ProtocolViolation for another set's commit."""
     members = validators.validators
     if len(commit.signatures) != len(members):
         raise ProtocolViolation(f"a commit of {len(commit.signatures)} signatures for {len(members)} validators")
+    return sum(
+        member.power for member, signature in zip(members, commit.signatures, strict=True) if signature is not None
+    )
+
+
+def verify_commit(commit: Commit, validators: ValidatorSet, chain_id: int, genesis_hash: bytes) -> None:
+    """Check every signature and the quorum. Raises ProtocolViolation with what is wrong."""
+    power = signed_power(commit, validators)
     sign_bytes = vote_sign_bytes(
         chain_id, genesis_hash, VoteType.PRECOMMIT, commit.height, commit.round, commit.block_hash
     )
-    power = 0
-    for validator, signature in zip(members, commit.signatures, strict=True):
-        if signature is None:
-            continue
-        if not ed25519.verify(validator.consensus_key, sign_bytes, signature):
+    for validator, signature in zip(validators.validators, commit.signatures, strict=True):
+        if signature is not None and not ed25519.verify(validator.consensus_key, sign_bytes, signature):
             raise ProtocolViolation(f"wrong precommit signature of {validator.address.hex()}")
-        power += validator.power
     if not validators.has_quorum(power):
         raise ProtocolViolation(
             f"only {power} of {validators.total_power} power signed, more than two thirds are needed"

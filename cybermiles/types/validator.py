@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from cybermiles.crypto.hashing import keccak256, sha256
-from cybermiles.errors import InvariantViolation
+from cybermiles.errors import DecodingError, InvariantViolation
 from cybermiles.types import rlp
 from cybermiles.types.primitives import Address, Hash32
+
+if TYPE_CHECKING:
+    from cybermiles.types.rlp import Item
 
 MAX_TOTAL_POWER = (2**63 - 1) // 8
 """CometBFT's cap; keeps proposer priorities inside 64 bits there."""
@@ -67,10 +71,12 @@ class ValidatorSet:
 
     @cached_property
     def hash(self) -> Hash32:
-        """keccak256 of the RLP of (key, operator, power) in canonical order."""
-        return Hash32(
-            keccak256(rlp.encode([[v.consensus_key, v.operator, rlp.int_to_bytes(v.power)] for v in self.validators]))
-        )
+        """keccak256 of the encoding."""
+        return Hash32(keccak256(rlp.encode(self.to_item())))
+
+    def to_item(self) -> list[Item]:
+        """Return the RLP item [[key, operator, power]…] in canonical order."""
+        return [[v.consensus_key, v.operator, rlp.int_to_bytes(v.power)] for v in self.validators]
 
     @cached_property
     def quorum_power(self) -> int:
@@ -98,3 +104,20 @@ class ValidatorSet:
     def has_honest(self, power: int) -> bool:
         """Whether the power is more than one third, so that it includes an honest validator."""
         return power >= self.honest_power
+
+
+def decode_validator_set(item: Item) -> ValidatorSet:
+    """Return the set of a decoded RLP item. Raises DecodingError."""
+    members = []
+    for member in rlp.as_list(item):
+        key, operator, power = rlp.as_list(member, length=3)
+        members.append(
+            Validator(rlp.as_bytes(key, size=32), Address(rlp.as_bytes(operator, size=20)), rlp.as_int(power, bits=64))
+        )
+    try:
+        ordered = ValidatorSet(tuple(members))
+    except InvariantViolation as error:
+        raise DecodingError(str(error)) from error
+    if ordered.validators != tuple(members):
+        raise DecodingError("validators are not in canonical order")
+    return ordered

@@ -18,9 +18,11 @@ from cybermiles.types.header import Header
 from cybermiles.types.primitives import EMPTY_TRIE_ROOT, ZERO_ADDRESS, ZERO_HASH, Address, Hash32, Wei
 from cybermiles.types.receipt import EMPTY_BLOOM, Log, Receipt, logs_bloom
 from cybermiles.types.transaction_codec import UnsignedTransaction
+from cybermiles.types.validator import Validator, ValidatorSet
 
 ADDRESSES = [Address(keccak256(bytes([index]))[:20]) for index in range(40)]
 KEY = (1).to_bytes(32)
+VALIDATORS = ValidatorSet((Validator(bytes([1]) * 32, ADDRESSES[0], 9), Validator(bytes([2]) * 32, ADDRESSES[1], 1)))
 
 
 @lru_cache(maxsize=10_000)
@@ -63,7 +65,7 @@ def genesis(actions=()):
     changes = world.changes()
     update = update_root(empty, empty, EMPTY_TRIE_ROOT, changes)
     header = header_of(height=0, parent_hash=ZERO_HASH, state_root=update.root, timestamp=1)
-    return GenesisBlock(header, changes, update)
+    return GenesisBlock(header, changes, update, VALIDATORS)
 
 
 def header_of(**fields):
@@ -102,7 +104,7 @@ def log(number, *topics, data=b""):
     return Log(ADDRESSES[number], tuple(Hash32(keccak256(topic)) for topic in topics), data)
 
 
-def next_block(database: Database, actions=(), logs=()):
+def next_block(database: Database, actions=(), logs=(), *, evidence=(), elected=None):
     """Return (block, outcome, commit) on top of the head; one transaction for each entry of logs."""
     head = database.chain.head
     reader = database.state.reader()
@@ -114,12 +116,13 @@ def next_block(database: Database, actions=(), logs=()):
     outcomes = tuple(outcome_of(index, entry) for index, entry in enumerate(logs))
     transactions = tuple(transaction(head.height * 1000 + index) for index in range(len(outcomes)))
     commit = database.blocks.commit(head.height)
+    voters = database.validators.validators(head.height + 1)
     consensus = ConsensusData(
         proposer=bytes(20),
-        validators_hash=ZERO_HASH,
-        next_validators_hash=ZERO_HASH,
+        validators_hash=voters.hash,
+        next_validators_hash=database.validators.validators(head.height + 2).hash,
         last_commit=commit or EMPTY_COMMIT,
-        evidence=(),
+        evidence=tuple(evidence),
         parameters_hash=ZERO_HASH,
         app_version=1,
     )
@@ -146,17 +149,18 @@ def next_block(database: Database, actions=(), logs=()):
         burnt=Wei(world.burnt + max(-created, 0)),
         free_gas=0,
         compute_units=0,
+        validator_updates=elected,
     )
     return (
         Block(header, transactions, consensus),
         block_outcome,
-        Commit(header.height, 0, header.hash, (b"\1" * 64, None)),
+        Commit(header.height, 0, header.hash, (b"\1" * 64, *[None] * (len(voters.validators) - 1))),
     )
 
 
-def append(database: Database, actions=(), logs=()):
+def append(database: Database, actions=(), logs=(), **more):
     """Make the next block and commit it; return (block, outcome, commit)."""
-    made = next_block(database, actions, logs)
+    made = next_block(database, actions, logs, **more)
     database.commit(*made)
     return made
 

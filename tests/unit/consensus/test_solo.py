@@ -13,6 +13,7 @@ from cybermiles.errors import ConfigError, InvariantViolation
 from cybermiles.runtime.clock import ManualClock
 from cybermiles.types.abci import AppInfo, FinalizeResult, Proposal, Verdict
 from cybermiles.types.commit import EMPTY_COMMIT, verify_commit
+from cybermiles.types.rotation import first_rotation
 from cybermiles.types.validator import Validator, ValidatorSet
 
 CHAIN_ID, GENESIS = 181818, bytes(32)
@@ -44,7 +45,7 @@ class FakeApplication:
             block_hash=bytes(32),
             timestamp=self.timestamp,
             last_commit=self.commits[-1],
-            validators=self.validators,
+            rotation=first_rotation(self.validators),
         )
 
     async def prepare_proposal(self, request, candidates):
