@@ -65,6 +65,8 @@ class MempoolService:
         self._served = ServedSenders()
         self._reasons = Reasons(pool.limits.reasons_seconds, pool.limits.max_reasons)
         self._arrival = asyncio.Event()
+        self.refused_count = 0
+        """Transactions refused at the door since the start."""
 
     @property
     def pool(self) -> Pool:
@@ -158,6 +160,7 @@ class MempoolService:
             self._publish(TransactionDropped(drop.hash, drop.reason))
 
     def _reject(self, tx_hash: Hash32, error: InvalidTransaction) -> None:
+        self.refused_count += 1
         status = TransactionStatus(State.REJECTED, str(error))
         self._reasons.record(tx_hash, status, self._now())
 
