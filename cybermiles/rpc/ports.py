@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cybermiles.errors import InvalidTransaction
     from cybermiles.execution.outcome import TransactionOutcome
     from cybermiles.execution.simulate import AccountOverride, BlockOverride
+    from cybermiles.rpc.node_status import ConsensusStatus, NodeIdentity, PeerStatus
     from cybermiles.state.reader import NodeReader, StateReader
     from cybermiles.types.block import Block
     from cybermiles.types.events import Event
@@ -250,6 +251,19 @@ class NodeInfo(Protocol):
     @property
     def syncing(self) -> SyncProgress | None:
         """None when it has caught up."""
+        ...
+
+    @property
+    def identity(self) -> NodeIdentity:
+        """Who the node is."""
+        ...
+
+    def peers(self) -> Sequence[PeerStatus]:
+        """Return the connected peers."""
+        ...
+
+    def consensus(self) -> ConsensusStatus:
+        """Return where the height being decided stands."""
         ...
 
 

@@ -2,6 +2,7 @@
 
     POST /      one request or a batch              GET / with Upgrade   a WebSocket session
     POST /paid  the same with the paid lane's fee advice (and GET /paid)
+    GET /livez, /readyz, /status, /metrics         see operator_pages.py
 
 Every refusal, whatever its HTTP status, has a JSON-RPC error as its body. What is refused, in this order:
 connections over the caps, unknown Host, compressed or non-JSON bodies, bodies that are too large or too slow.
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from cybermiles.rpc.config import RpcConfig
     from cybermiles.rpc.dispatcher import Dispatcher
+    from cybermiles.rpc.operator_pages import OperatorPages
     from cybermiles.rpc.ports import Events
     from cybermiles.rpc.subscriptions import SubscriptionHub
     from cybermiles.runtime.clock import Clock
@@ -54,8 +56,10 @@ class RpcServer:
         *,
         events: Events,
         clock: Clock,
+        pages: OperatorPages | None = None,
     ) -> None:
         self._config = config
+        self._pages = pages
         self._dispatcher = dispatcher
         self._hub = hub
         self._events = events
@@ -89,6 +93,8 @@ class RpcServer:
             app.router.add_post(profile.value, partial(self._post, profile))
             app.router.add_get(profile.value, partial(self._get, profile), allow_head=False)
             app.router.add_route("OPTIONS", profile.value, self._preflight)
+        if self._pages is not None:
+            self._pages.add_to(app.router, vhosts=config.vhosts, metrics_for_all=False)
         self._runner = web.AppRunner(
             app,
             access_log=None,

@@ -13,6 +13,7 @@ from cybermiles.rpc.dispatcher import Dispatcher
 from cybermiles.rpc.filters import FilterRegistry, IdSource
 from cybermiles.rpc.methods import Method
 from cybermiles.rpc.namespaces.cmt import Cmt
+from cybermiles.rpc.namespaces.cmt_network import CmtNetwork
 from cybermiles.rpc.namespaces.debug import Debug
 from cybermiles.rpc.namespaces.eth_calls import EthCalls
 from cybermiles.rpc.namespaces.eth_chain import EthChain
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from cybermiles.rpc.config import RpcConfig
     from cybermiles.rpc.jsonrpc import Json
+    from cybermiles.rpc.operator_pages import OperatorPages
     from cybermiles.rpc.ports import (
         ChainReader,
         Events,
@@ -56,6 +58,8 @@ class RpcPorts:
     id_secret: bytes
     """32 random bytes: filter and subscription ids are derived from it."""
     observer: Observer | None = None
+    pages: OperatorPages | None = None
+    """Served beside JSON-RPC; None serves none."""
 
 
 def build_server(
@@ -75,7 +79,7 @@ def build_server(
     served = [method for method in (*own, *extra_methods) if method.name.partition("_")[0] in config.namespaces]
     served.append(Method(name="rpc_modules", handler=lambda: _modules(config)))
     dispatcher = Dispatcher(served, limits=config.limits, observer=ports.observer)
-    return RpcServer(config, dispatcher, hub, events=ports.events, clock=ports.clock)
+    return RpcServer(config, dispatcher, hub, events=ports.events, clock=ports.clock, pages=ports.pages)
 
 
 def _methods(
@@ -98,6 +102,7 @@ def _methods(
         *EthFilters(chain, filters, hub, serializer, limits).methods(),
         *TxPool(pool, serializer).methods(),
         *Cmt(chain, pool).methods(),
+        *CmtNetwork(ports.info).methods(),
         *Debug(chain, pool).methods(),
     ]
 

@@ -16,6 +16,8 @@ from cybermiles.errors import InvalidTransaction, NonceTooLow
 from cybermiles.execution.outcome import TransactionOutcome
 from cybermiles.rpc.config import RpcConfig, RpcLimits
 from cybermiles.rpc.methods import Context
+from cybermiles.rpc.node_status import ConsensusStatus, NodeIdentity, PeerStatus, ValidatorIdentity, ValidatorVotes
+from cybermiles.rpc.operator_pages import OperatorPages
 from cybermiles.rpc.ports import (
     PendingBlock,
     PoolContent,
@@ -332,6 +334,26 @@ def _by_sender(pooled):
     return senders
 
 
+def validator_votes(name, number, *, prevote=None, precommit=None, is_proposer=False):
+    """One validator of a consensus status, with the power of its number."""
+    return ValidatorVotes(
+        name=name,
+        address=bytes([number]) * 20,
+        operator=SENDER,
+        power=number,
+        is_proposer=is_proposer,
+        prevote=prevote,
+        precommit=precommit,
+    )
+
+
+class FakeMetrics:
+    """Metrics that are always the same."""
+
+    def render(self):
+        return b"cmt_consensus_height 6\n"
+
+
 @dataclass
 class FakeInfo:
     """A node that is whatever the test says."""
@@ -341,6 +363,34 @@ class FakeInfo:
     peer_count: int = 3
     listening: bool = True
     syncing: SyncProgress | None = None
+    identity: NodeIdentity = NodeIdentity(
+        id="ab" * 20,
+        moniker="tester",
+        listen_address="127.0.0.1:26656",
+        validator=ValidatorIdentity(address=b"\x11" * 20, public_key=b"\x12" * 32, operator=SENDER, power=3),
+    )
+    known_peers: tuple[PeerStatus, ...] = ()
+    state: ConsensusStatus = ConsensusStatus(
+        height=6,
+        round=1,
+        step="prevote",
+        is_started=True,
+        is_catching_up=False,
+        explanation="height 6 waits for carol",
+        locked_round=None,
+        valid_round=0,
+        validators=(
+            validator_votes("alice", 1, prevote="0x" + "aa" * 32, precommit="nil", is_proposer=True),
+            validator_votes("bob", 2, prevote="nil"),
+            validator_votes("carol", 3),
+        ),
+    )
+
+    def peers(self):
+        return self.known_peers
+
+    def consensus(self):
+        return self.state
 
 
 def populated_chain():
@@ -408,6 +458,7 @@ class FakeNode:
                 clock=self.clock,
                 id_secret=b"\x55" * 32,
                 observer=options.pop("observer", None),
+                pages=OperatorPages(self.chain, self.info, self.clock, FakeMetrics()),
             ),
             **options,
         )
@@ -566,6 +617,8 @@ def valid_requests(node):
         ("cmt_transactionStatus", [tx]),
         ("cmt_params", []),
         ("cmt_supply", ["latest"]),
+        ("cmt_consensusState", []),
+        ("cmt_peers", []),
         ("rpc_modules", []),
         *[(f"debug_getRaw{name}", ["0x2"]) for name in ("Header", "Block", "Receipts")],
         ("debug_getRawTransaction", [tx]),
