@@ -16,12 +16,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from cybermiles.consensus.core.timeouts import Timeouts
 from cybermiles.errors import ConfigError
 from cybermiles.mempool.limits import PoolLimits
+from cybermiles.p2p.config import P2PConfig
+from cybermiles.p2p.identity import Endpoint, PeerAddress, parse_node_id
 from cybermiles.rpc.config import RpcConfig, RpcLimits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
 ENVIRONMENT_PREFIX = "CMT_"
@@ -33,6 +36,7 @@ class _Section(BaseModel):
 
 
 S = TypeVar("S", bound=_Section)
+T = TypeVar("T")
 
 
 class NodeSection(_Section):
@@ -43,12 +47,16 @@ class NodeSection(_Section):
 
 
 class ConsensusSection(_Section):
-    """[consensus]."""
+    """[consensus]; the times of `consensus.core.timeouts.Timeouts` are keys here too, with `timeout_` before."""
 
     create_empty_blocks: bool = Field(
         default=True, description="Make a block every interval, even without transactions."
     )
     block_interval_ms: int = Field(0, ge=0, le=600_000, description="Least time between blocks; 0: the chain's.")
+    rebroadcast_ms: int = Field(5_000, ge=100, le=600_000, description="How often a node that waits repeats itself.")
+    double_sign_check_height: int = Field(
+        10, ge=0, le=1_000, description="Recent commits searched for signatures that the signer's state lacks."
+    )
 
 
 class StorageSection(_Section):
@@ -75,6 +83,33 @@ class RpcSection(_Section):
     namespaces: tuple[str, ...] = Field(RpcConfig().namespaces, description="Method prefixes served.")
 
 
+class P2PSection(_Section):
+    """[p2p]; the limits and times of `p2p.config.P2PConfig` are keys here too."""
+
+    enabled: bool = Field(default=True, description="Talk to other nodes.")
+    listen_host: str = Field(P2PConfig().listen_host, min_length=1, description="Address to listen on.")
+    listen_port: int = Field(P2PConfig().listen_port, ge=0, le=65_535, description="0 takes a free one.")
+    external_address: str = Field("", description="host:port where peers reach this node, if that differs.")
+    moniker: str = Field("", pattern="^[ -~]{0,64}$", description="A name for people.")
+    persistent_peers: tuple[str, ...] = Field((), description="id@host:port of nodes to stay connected with.")
+    seeds: tuple[str, ...] = Field((), description="id@host:port of nodes to ask for addresses.")
+    private_ids: tuple[str, ...] = Field((), description="Ids of nodes whose addresses are told to nobody.")
+    pex: bool = Field(default=True, description="Learn addresses from peers and tell them.")
+    seed_mode: bool = Field(default=False, description="Only collect and tell addresses.")
+    allow_private_addresses: bool = Field(
+        default=False, description="Take addresses the Internet does not route; for test and closed networks."
+    )
+
+
+class MetricsSection(_Section):
+    """[metrics]."""
+
+    listen: str = Field(
+        "",
+        description="host:port that serves /metrics, /status, /readyz and /livez apart from JSON-RPC; empty: none.",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
     """One effective value."""
@@ -91,10 +126,15 @@ class NodeConfig:
     home: Path
     node: NodeSection
     consensus: ConsensusSection
+    timeouts: Timeouts
     storage: StorageSection
     log: LogSection
     rpc: RpcConfig
     rpc_enabled: bool
+    p2p: P2PConfig
+    p2p_enabled: bool
+    metrics_listen: Endpoint | None
+    """None serves the metrics beside JSON-RPC only, to this machine."""
     mempool: PoolLimits
     settings: tuple[Setting, ...]
     """Every key with its value and origin, for `cmt config show --origin`."""
@@ -106,11 +146,21 @@ _SECTIONS: dict[str, type[_Section]] = {
     "storage": StorageSection,
     "log": LogSection,
     "rpc": RpcSection,
+    "p2p": P2PSection,
+    "metrics": MetricsSection,
+}
+_TIMEOUTS: dict[str, Any] = {f"timeout_{field.name}": field.default for field in fields(Timeouts)}
+_P2P_LIMITS: dict[str, Any] = {
+    field.name: field.default for field in fields(P2PConfig) if field.name not in P2PSection.model_fields
 }
 _RPC_LIMITS: dict[str, Any] = {field.name: field.default for field in fields(RpcLimits)}
 _POOL_LIMITS: dict[str, Any] = {field.name: field.default for field in fields(PoolLimits)}
 _PRESETS: dict[str, dict[str, Any]] = {
-    "devnet": {"rpc.cors_origins": ("wallets", "http://localhost:*")},
+    "devnet": {
+        "rpc.cors_origins": ("wallets", "http://localhost:*"),
+        "p2p.listen_host": "127.0.0.1",
+        "p2p.allow_private_addresses": True,
+    },
     "testnet": {},
     "mainnet": {},
 }
@@ -123,6 +173,8 @@ def default_values() -> dict[str, Any]:
         values |= {f"{section}.{name}": info.default for name, info in model.model_fields.items()}
     values |= {f"rpc.{name}": default for name, default in _RPC_LIMITS.items()}
     values |= {f"mempool.{name}": default for name, default in _POOL_LIMITS.items()}
+    values |= {f"consensus.{name}": default for name, default in _TIMEOUTS.items()}
+    values |= {f"p2p.{name}": default for name, default in _P2P_LIMITS.items()}
     return values
 
 
@@ -163,8 +215,12 @@ def _build(home: Path, values: dict[str, Any], origins: dict[str, str]) -> NodeC
     storage = _validate("storage", StorageSection, values, origins)
     log = _validate("log", LogSection, values, origins)
     rpc = _validate("rpc", RpcSection, values, origins)
+    p2p = _validate("p2p", P2PSection, values, origins)
+    metrics = _validate("metrics", MetricsSection, values, origins)
     rpc_limits = _integers("rpc", _RPC_LIMITS, values, origins)
     pool_limits = _integers("mempool", _POOL_LIMITS, values, origins)
+    timeouts = _integers("consensus", _TIMEOUTS, values, origins)
+    p2p_limits = _integers("p2p", _P2P_LIMITS, values, origins)
     tables: list[tuple[str, Iterable[tuple[str, Any]]]] = [
         ("node", node),
         ("consensus", consensus),
@@ -173,12 +229,17 @@ def _build(home: Path, values: dict[str, Any], origins: dict[str, str]) -> NodeC
         ("rpc", rpc),
         ("rpc", rpc_limits.items()),
         ("mempool", pool_limits.items()),
+        ("consensus", timeouts.items()),
+        ("p2p", p2p),
+        ("p2p", p2p_limits.items()),
+        ("metrics", metrics),
     ]
     effective = {f"{section}.{name}": value for section, table in tables for name, value in table}
     return NodeConfig(
         home=home,
         node=node,
         consensus=consensus,
+        timeouts=Timeouts(**{name.removeprefix("timeout_"): value for name, value in timeouts.items()}),
         storage=storage,
         log=log,
         rpc=RpcConfig(
@@ -190,9 +251,39 @@ def _build(home: Path, values: dict[str, Any], origins: dict[str, str]) -> NodeC
             limits=RpcLimits(**rpc_limits),
         ),
         rpc_enabled=rpc.enabled,
+        p2p=_p2p_config(p2p, p2p_limits, origins),
+        p2p_enabled=p2p.enabled,
+        metrics_listen=_parsed("metrics.listen", Endpoint.parse, metrics.listen, origins) if metrics.listen else None,
         mempool=PoolLimits(**pool_limits),
         settings=tuple(Setting(key, effective[key], origins[key]) for key in sorted(effective)),
     )
+
+
+def _p2p_config(section: P2PSection, limits: dict[str, int], origins: dict[str, str]) -> P2PConfig:
+    def peers(name: str, texts: tuple[str, ...]) -> tuple[PeerAddress, ...]:
+        return tuple(_parsed(f"p2p.{name}", PeerAddress.parse, text, origins) for text in texts)
+
+    external = section.external_address
+    return P2PConfig(
+        listen_host=section.listen_host,
+        listen_port=section.listen_port,
+        external_address=_parsed("p2p.external_address", Endpoint.parse, external, origins) if external else None,
+        moniker=section.moniker,
+        persistent_peers=peers("persistent_peers", section.persistent_peers),
+        seeds=peers("seeds", section.seeds),
+        private_ids=tuple(_parsed("p2p.private_ids", parse_node_id, text, origins) for text in section.private_ids),
+        pex=section.pex,
+        seed_mode=section.seed_mode,
+        allow_private_addresses=section.allow_private_addresses,
+        **limits,
+    )
+
+
+def _parsed(key: str, parse: Callable[[str], T], text: str, origins: dict[str, str]) -> T:
+    try:
+        return parse(text)
+    except ConfigError as error:
+        raise ConfigError(f"{key} ({origins[key]}): {error}") from error
 
 
 def _validate(section: str, model: type[S], values: dict[str, Any], origins: dict[str, str]) -> S:

@@ -4,9 +4,14 @@ HOME/config.toml                 settings, optional
 HOME/genesis.json                the chain's document
 HOME/keys/validator.json         consensus key, 0600
 HOME/keys/validator_state.json   last signed message, 0600; never delete it while the key is in use
+HOME/keys/node.json              key that peers know the node by, 0600; may be lost, peers then see another node
+HOME/keys/next/                  validator key and state that `cmt key rotate` prepared
+HOME/keys/retired/ADDRESS/       validator keys used before, with their states
 HOME/keystore/                   accounts, Web3 Secret Storage
 HOME/data/chain/                 blocks, state, indexes (LevelDB)
-HOME/data/wal/                   proposals of the current height
+HOME/data/wal/                   the height in progress
+HOME/data/addresses.json         where other nodes are
+HOME/node.lock                   process id of the node that runs here, which holds a lock on it
 """
 
 from __future__ import annotations
@@ -21,6 +26,8 @@ from cybermiles.chain.genesis import GenesisDocument, parse_genesis
 from cybermiles.chain.writing import format_genesis
 from cybermiles.consensus.privval import create_state, generate_key, load_key, save_key
 from cybermiles.errors import ConfigError
+from cybermiles.p2p.identity import NodeKey
+from cybermiles.p2p.key_file import load_node_key, save_node_key
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,6 +57,18 @@ class DataDir:
         return self.home / "keys" / "validator_state.json"
 
     @property
+    def node_key(self) -> Path:
+        return self.home / "keys" / "node.json"
+
+    @property
+    def next_keys(self) -> Path:
+        return self.home / "keys" / "next"
+
+    @property
+    def retired_keys(self) -> Path:
+        return self.home / "keys" / "retired"
+
+    @property
     def keystore(self) -> Path:
         return self.home / "keystore"
 
@@ -62,9 +81,26 @@ class DataDir:
         return self.home / "data" / "wal"
 
     @property
+    def address_book(self) -> Path:
+        return self.home / "data" / "addresses.json"
+
+    @property
     def is_initialised(self) -> bool:
         """Whether `cmt init` ran here."""
         return self.genesis.exists()
+
+    def running_process(self) -> int | None:
+        """Return the id of the node's process, None while no node runs here, whatever files an earlier one left."""
+        path = self.home / "node.lock"
+        if not path.exists():
+            return None
+        with path.open("r+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError:
+                text = file.read().strip()
+                return int(text) if text.isdigit() else 0
+        return None
 
     def lock(self) -> IO[str]:
         """Return the open lock of a running node. Raises ConfigError naming the process that holds it."""
@@ -97,7 +133,15 @@ class DataDir:
         self.keystore.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not self.validator_key.exists():
             save_key(self.validator_key, generate_key())
+        self.load_or_create_node_key()
         return load_key(self.validator_key).public
+
+    def load_or_create_node_key(self) -> NodeKey:
+        """Return the key that peers know the node by; a home without one gets one."""
+        if not self.node_key.exists():
+            self.node_key.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            save_node_key(self.node_key, NodeKey.generate())
+        return load_node_key(self.node_key)
 
     def create_chain(self, document: GenesisDocument) -> None:
         """Write the genesis document and the signer state that is bound to it. Raises ConfigError where one exists."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from cybermiles.errors import ConfigError
 from cybermiles.node.data_dir import DataDir
+from cybermiles.node.metrics import count_events, measure_loop
 from cybermiles.node.wiring import Workers, build, open_workers
 from cybermiles.runtime.logging import configure, get_logger
 from cybermiles.runtime.tasks import Supervisor
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cybermiles.node.config import NodeConfig
+    from cybermiles.rpc.operator_server import OperatorServer
     from cybermiles.rpc.server import RpcServer
 
 log = get_logger("node")
@@ -58,28 +60,34 @@ async def _run(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, supervisor.stop)
     try:
+        if components.operators is not None:
+            await _listen(components.operators, "metrics", "metrics.listen")
         if components.rpc is not None:
-            await _listen(components.rpc)
+            await _listen(components.rpc, "JSON-RPC", "rpc.host or rpc.port")
             supervisor.start("rpc", components.rpc.run())
             if banner is not None:
                 banner(components.rpc.url)
         gc.collect()
         gc.freeze()
+        supervisor.start("metrics", count_events(components.metrics, components.events.subscribe))
+        supervisor.start("loop", measure_loop(components.metrics.process, components.clock))
         supervisor.start("engine", components.engine.run())
         await supervisor.wait()
     finally:
         log.info("stopping")
         if components.rpc is not None:
             await components.rpc.stop()
+        if components.operators is not None:
+            await components.operators.stop()
         workers.close()
         components.close()
 
 
-async def _listen(rpc: RpcServer) -> None:
+async def _listen(server: RpcServer | OperatorServer, what: str, keys: str) -> None:
     try:
-        await rpc.start()
+        await server.start()
     except OSError as error:
-        raise ConfigError(f"JSON-RPC cannot listen: {error}; set another rpc.host or rpc.port") from error
+        raise ConfigError(f"{what} cannot listen: {error}; set another {keys}") from error
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -15,10 +15,23 @@ from cybermiles.mempool.admission import Admission
 from cybermiles.mempool.pool import Pool
 from cybermiles.mempool.service import MempoolService
 from cybermiles.node.chain_view import ChainView
+from cybermiles.node.consensus_view import lone_status, node_identity
 from cybermiles.node.events import CommittedBlocks, EventFeed
-from cybermiles.node.info import LocalNode
+from cybermiles.node.info import LocalNode, client_version
+from cybermiles.node.metrics import (
+    BlockMetrics,
+    NodeMetrics,
+    PoolMetrics,
+    copy_consensus,
+    copy_peers,
+    copy_sizes,
+    create_metrics,
+)
 from cybermiles.node.pool_view import PoolView
 from cybermiles.node.simulator import Simulator
+from cybermiles.rpc.metrics import RequestCounter
+from cybermiles.rpc.operator_pages import OperatorPages
+from cybermiles.rpc.operator_server import OperatorServer
 from cybermiles.rpc.service import RpcPorts, build_server
 from cybermiles.runtime.clock import SystemClock
 from cybermiles.runtime.event_bus import EventBus
@@ -33,6 +46,7 @@ if TYPE_CHECKING:
     from cybermiles.chain.genesis import GenesisDocument
     from cybermiles.node.config import NodeConfig
     from cybermiles.node.data_dir import DataDir
+    from cybermiles.rpc.node_status import ConsensusStatus, NodeIdentity
     from cybermiles.rpc.server import RpcServer
     from cybermiles.types.events import Event
 
@@ -69,6 +83,11 @@ class Components:
     signer: FileSigner
     engine: SoloEngine
     rpc: RpcServer | None
+    operators: OperatorServer | None
+    """The listener of `metrics.listen`."""
+    metrics: NodeMetrics
+    events: EventFeed
+    clock: SystemClock
 
     def close(self) -> None:
         """Release files and locks, last opened first."""
@@ -84,24 +103,17 @@ def build(config: NodeConfig, directory: DataDir, document: GenesisDocument, wor
     check_store(database)
     clock = SystemClock()
     events: EventBus[Event] = EventBus()
-    rules = ChainRules(fork=Fork.OSAKA, chain_id=document.chain_id)
-    mempool = MempoolService(
-        pool=Pool(config.mempool, document.params),
-        admission=Admission(rules, document.params, allow_unprotected=document.allow_unprotected),
-        head=lambda: database.state,
-        clock=clock,
-        threads=workers.signatures,
-        publish=events.publish,
-    )
+    mempool = _mempool(config, document, database, workers, events, clock)
+    metrics = create_metrics()
+    signer = FileSigner(directory.validator_key, directory.validator_state, document.chain_id, document.hash)
+    blocks = BlockMetrics(metrics, lambda _height: document.validator_set, signer.address)
     application = ChainApplication(
-        chain=_chain(document, rules),
+        chain=_chain(document),
         database=database,
         params=document.params,
-        validators=document.validator_set,
         worker=workers.blocks,
-        listeners=(mempool, CommittedBlocks(events.publish)),
+        listeners=(mempool, CommittedBlocks(events.publish), blocks),
     )
-    signer = FileSigner(directory.validator_key, directory.validator_state, document.chain_id, document.hash)
     engine = SoloEngine(
         application=application,
         transactions=mempool,
@@ -116,27 +128,93 @@ def build(config: NodeConfig, directory: DataDir, document: GenesisDocument, wor
         genesis_hash=document.hash,
     )
     view = ChainView(database, document.chain_id, document.params, mempool.candidates)
-    rpc = None
-    if config.rpc_enabled:
-        ports = RpcPorts(
-            chain=view,
-            executor=Simulator(_chain(document, rules), view, workers.calls),
-            pool=PoolView(mempool),
-            info=LocalNode(document.chain_id),
-            events=EventFeed(events),
-            clock=clock,
-            id_secret=secrets.token_bytes(32),
+    info = _node_info(config, document, view, signer)
+    _copy_at_scrape(metrics, info, PoolMetrics(metrics.mempool, mempool), directory, signer.address)
+    feed = EventFeed(events)
+    pages = OperatorPages(view, info, clock, metrics.registry)
+    ports = RpcPorts(
+        chain=view,
+        executor=Simulator(_chain(document), view, workers.calls),
+        pool=PoolView(mempool),
+        info=info,
+        events=feed,
+        clock=clock,
+        id_secret=secrets.token_bytes(32),
+        observer=RequestCounter(metrics.rpc),
+        pages=pages,
+    )
+    listen = config.metrics_listen
+    return Components(
+        store=store,
+        signer=signer,
+        engine=engine,
+        rpc=build_server(config.rpc, ports) if config.rpc_enabled else None,
+        operators=None if listen is None else OperatorServer(listen.host, listen.port, pages),
+        metrics=metrics,
+        events=feed,
+        clock=clock,
+    )
+
+
+def _mempool(
+    config: NodeConfig,
+    document: GenesisDocument,
+    database: Database,
+    workers: Workers,
+    events: EventBus[Event],
+    clock: SystemClock,
+) -> MempoolService:
+    return MempoolService(
+        pool=Pool(config.mempool, document.params),
+        admission=Admission(_rules(document), document.params, allow_unprotected=document.allow_unprotected),
+        head=lambda: database.state,
+        clock=clock,
+        threads=workers.signatures,
+        publish=events.publish,
+    )
+
+
+def _node_info(config: NodeConfig, document: GenesisDocument, view: ChainView, signer: FileSigner) -> LocalNode:
+    """Return what the only node of a one-validator network says of itself."""
+    founder = document.validators[0]
+
+    def identify() -> NodeIdentity:
+        return node_identity(
+            id_=None,
+            moniker=config.p2p.moniker,
+            listen_address=None,
+            public_key=signer.public_key,
+            validators=document.validator_set,
         )
-        rpc = build_server(config.rpc, ports)
-    return Components(store, signer, engine, rpc)
+
+    def consensus() -> ConsensusStatus:
+        return lone_status(view.head_height() + 1, founder.validator, founder.name)
+
+    return LocalNode(network_id=document.chain_id, identify=identify, consensus=consensus)
 
 
-def _chain(document: GenesisDocument, rules: ChainRules) -> Chain:
+def _copy_at_scrape(
+    metrics: NodeMetrics, info: LocalNode, pool: PoolMetrics, directory: DataDir, own: bytes | None
+) -> None:
+    """Register what is copied into the metrics each time they are asked for."""
+    metrics.process.build_info.set(1, client_version(), str(info.network_id))
+    stores = {"chain": directory.chain, "wal": directory.wal}
+    metrics.registry.before_render(pool.copy)
+    metrics.registry.before_render(lambda: copy_consensus(metrics.consensus, info.consensus(), own))
+    metrics.registry.before_render(lambda: copy_peers(metrics.p2p, tuple(info.peers())))
+    metrics.registry.before_render(lambda: copy_sizes(metrics.storage, stores))
+
+
+def _rules(document: GenesisDocument) -> ChainRules:
+    return ChainRules(fork=Fork.OSAKA, chain_id=document.chain_id)
+
+
+def _chain(document: GenesisDocument) -> Chain:
     """Return the chain's constants with an EVM of its own: a backend belongs to one thread."""
     return Chain(
         chain_id=document.chain_id,
         genesis_hash=document.hash,
         allow_unprotected=document.allow_unprotected,
         issuance=document.issuance,
-        backend=PyEvmBackend(rules),
+        backend=PyEvmBackend(_rules(document)),
     )

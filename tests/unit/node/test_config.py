@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from cybermiles.consensus.core.timeouts import Timeouts
 from cybermiles.errors import ConfigError
 from cybermiles.node.config import default_values, load_config
+from cybermiles.p2p.config import P2PConfig
 
 
 def write(home, text):
@@ -96,3 +98,64 @@ def test_every_key_has_a_default(tmp_path):
     keys = {setting.key for setting in load_config(tmp_path, {}, {}).settings}
     assert keys == set(default_values())
     assert len(keys) > 40
+
+
+PEER = f"{'ab' * 20}@node1.example:26656"
+
+
+def test_the_network_and_its_limits_reach_the_p2p_package(tmp_path):
+    write(
+        tmp_path,
+        f'[p2p]\nlisten_host = "10.0.0.1"\nlisten_port = 1\nexternal_address = "[2001:db8::1]:2"\n'
+        f'moniker = "carol"\npersistent_peers = ["{PEER}"]\nprivate_ids = ["{"CD" * 20}"]\npex = false\nmax_inbound = 7\n',
+    )
+    config = load_config(tmp_path, {}, {"CMT_P2P__SEEDS": f"{PEER}, {PEER}"})
+    assert (config.p2p.listen_host, config.p2p.listen_port, config.p2p.moniker) == ("10.0.0.1", 1, "carol")
+    assert str(config.p2p.external_address) == "[2001:db8::1]:2"
+    assert [str(peer) for peer in config.p2p.persistent_peers] == [PEER]
+    assert len(config.p2p.seeds) == 2
+    assert config.p2p.private_ids == ("cd" * 20,)
+    assert config.p2p.max_inbound == 7
+    assert not config.p2p.pex
+    assert config.p2p_enabled
+
+
+def test_nothing_said_about_the_network_is_its_packages_defaults(tmp_path):
+    assert load_config(tmp_path, {"node.network": "mainnet"}, {}).p2p == P2PConfig()
+
+
+def test_a_devnet_is_reached_from_this_machine_only(tmp_path):
+    p2p = load_config(tmp_path, {"node.network": "devnet"}, {}).p2p
+    assert (p2p.listen_host, p2p.allow_private_addresses) == ("127.0.0.1", True)
+
+
+def test_waiting_times_reach_the_engine(tmp_path):
+    assert load_config(tmp_path, {}, {}).timeouts == Timeouts()
+    write(tmp_path, "[consensus]\ntimeout_propose_ms = 11\ntimeout_cap_ms = 12\nrebroadcast_ms = 1300\n")
+    config = load_config(tmp_path, {}, {})
+    assert config.timeouts == Timeouts(propose_ms=11, cap_ms=12)
+    assert config.consensus.rebroadcast_ms == 1300
+
+
+def test_metrics_have_a_listener_of_their_own_only_when_asked_for(tmp_path):
+    assert load_config(tmp_path, {}, {}).metrics_listen is None
+    listen = load_config(tmp_path, {"metrics.listen": "127.0.0.1:26660"}, {}).metrics_listen
+    assert (listen.host, listen.port) == ("127.0.0.1", 26660)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"p2p.persistent_peers": ("node1.example:26656",)}, r"p2p.persistent_peers \(flag\): .*no node id"),
+        ({"p2p.seeds": ("ab@h:1",)}, r"p2p.seeds \(flag\): .*cmt node show-id"),
+        ({"p2p.private_ids": ("xyz",)}, r"p2p.private_ids \(flag\)"),
+        ({"p2p.external_address": "host"}, r"p2p.external_address \(flag\): .*host:port"),
+        ({"p2p.moniker": "ä"}, "p2p.moniker = 'ä'"),
+        ({"p2p.max_inbound": -1}, "p2p.max_inbound = -1.*non-negative"),
+        ({"metrics.listen": "9090"}, r"metrics.listen \(flag\): .*host:port"),
+        ({"consensus.timeout_propose_ms": 1.5}, "consensus.timeout_propose_ms = 1.5"),
+    ],
+)
+def test_wrong_addresses_and_times_are_refused_with_their_origin(tmp_path, flags, message):
+    with pytest.raises(ConfigError, match=message):
+        load_config(tmp_path, flags, {})
