@@ -9,21 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cybermiles.consensus.messages import PartMessage
-from cybermiles.errors import DecodingError, ProtocolViolation
-from cybermiles.p2p.scoring import Offence, PeerViolation
 from cybermiles.types.proposal import SignedProposal
 from cybermiles.types.vote import Vote
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from cybermiles.application.metrics import AbciMetrics
     from cybermiles.consensus.messages import ConsensusMessage, RoundView
     from cybermiles.consensus.metrics import ConsensusMetrics
     from cybermiles.consensus.ports import Application, Gossip
-    from cybermiles.p2p.metrics import P2PMetrics
-    from cybermiles.p2p.multiplex import ChannelSpec
-    from cybermiles.p2p.ports import PeerHandle, Reactor
     from cybermiles.runtime.clock import Clock
     from cybermiles.types.abci import AppInfo, FinalizeResult, PrepareRequest, Proposal, Verdict
     from cybermiles.types.certificate import Certificate
@@ -143,92 +138,3 @@ class MeteredApplication:
     async def load(self, height: int) -> tuple[bytes, Commit] | None:
         """Pass on."""
         return await self._application.load(height)
-
-
-class MeteredReactor:
-    """`p2p.ports.Reactor` in front of another one; counts messages and bytes by channel.
-
-    `names` maps channel ids to what dashboards call them.
-    """
-
-    def __init__(self, reactor: Reactor, metrics: P2PMetrics, names: Mapping[int, str], *, counts_peers: bool) -> None:
-        self._reactor = reactor
-        self._metrics = metrics
-        self._names = names
-        self._counts_peers = counts_peers
-        self._peers: dict[PeerHandle, MeteredPeer] = {}
-
-    @property
-    def channels(self) -> tuple[ChannelSpec, ...]:
-        """The wrapped reactor's."""
-        return self._reactor.channels
-
-    def peer_added(self, peer: PeerHandle) -> None:
-        """Pass on a counting peer. One reactor of a node counts connections (`counts_peers`)."""
-        if self._counts_peers:
-            self._metrics.peers_connected_total.inc()
-        metered = self._peers[peer] = MeteredPeer(peer, self._metrics, self._names)
-        self._reactor.peer_added(metered)
-
-    def peer_removed(self, peer: PeerHandle, reason: str) -> None:
-        """Pass on."""
-        if self._counts_peers:
-            self._metrics.peers_disconnected_total.inc()
-        self._reactor.peer_removed(self._peers.pop(peer), reason)
-
-    def receive(self, peer: PeerHandle, channel: int, message: bytes) -> None:
-        """Count a message and pass it on."""
-        name = self._names[channel]
-        self._metrics.messages_received_total.inc(name)
-        self._metrics.message_receive_bytes_total.inc(name, by=len(message))
-        try:
-            self._reactor.receive(self._peers[peer], channel, message)
-        except PeerViolation as error:
-            self._metrics.offences_total.inc(error.offence.title)
-            raise
-        except ProtocolViolation:
-            self._metrics.offences_total.inc(Offence.PROTOCOL_VIOLATION.title)
-            raise
-        except DecodingError:
-            self._metrics.offences_total.inc(Offence.MALFORMED_MESSAGE.title)
-            raise
-
-
-class MeteredPeer:
-    """`p2p.ports.PeerHandle` in front of another one."""
-
-    def __init__(self, peer: PeerHandle, metrics: P2PMetrics, names: Mapping[int, str]) -> None:
-        self._peer = peer
-        self._metrics = metrics
-        self._names = names
-
-    @property
-    def id(self) -> str:
-        """The peer's."""
-        return self._peer.id
-
-    @property
-    def host(self) -> str:
-        """The peer's."""
-        return self._peer.host
-
-    @property
-    def is_outbound(self) -> bool:
-        """The peer's."""
-        return self._peer.is_outbound
-
-    def send(self, channel: int, message: bytes) -> bool:
-        """Count a message that was queued, or could not be."""
-        name = self._names[channel]
-        if not self._peer.send(channel, message):
-            self._metrics.send_queue_full_total.inc(name)
-            return False
-        self._metrics.messages_sent_total.inc(name)
-        self._metrics.message_send_bytes_total.inc(name, by=len(message))
-        return True
-
-    def disconnect(self, reason: str, *, offence: Offence | None = None) -> None:
-        """Count an offence that a reactor found and pass it on."""
-        if offence is not None:
-            self._metrics.offences_total.inc(offence.title)
-        self._peer.disconnect(reason, offence=offence)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from cybermiles.execution.outcome import BlockOutcome
     from cybermiles.mempool.service import MempoolService
-    from cybermiles.rpc.node_status import ConsensusStatus, PeerStatus
+    from cybermiles.rpc.node_status import ConsensusStatus
     from cybermiles.runtime.clock import Clock
     from cybermiles.types.block import Block
     from cybermiles.types.events import Event
@@ -197,12 +197,6 @@ def copy_consensus(metrics: ConsensusMetrics, status: ConsensusStatus, own: byte
     precommitted = sum(v.power for v in status.validators if v.precommit is not None)
     for vote_type, power in (("prevote", prevoted), ("precommit", precommitted)):
         metrics.round_voting_power_percent.set(100 * power // total if total else 0, vote_type)
-
-
-def copy_peers(metrics: P2PMetrics, peers: tuple[PeerStatus, ...]) -> None:
-    """Copy who is connected; called at each scrape."""
-    metrics.peers.set(len(peers))
-    metrics.outbound_peers.set(sum(peer.is_outbound for peer in peers))
 
 
 def copy_sizes(metrics: StorageMetrics, stores: dict[str, Path]) -> None:

@@ -23,7 +23,6 @@ from cybermiles.node.metrics import (
     NodeMetrics,
     PoolMetrics,
     copy_consensus,
-    copy_peers,
     copy_sizes,
     create_metrics,
 )
@@ -201,7 +200,6 @@ def _copy_at_scrape(
     stores = {"chain": directory.chain, "wal": directory.wal}
     metrics.registry.before_render(pool.copy)
     metrics.registry.before_render(lambda: copy_consensus(metrics.consensus, info.consensus(), own))
-    metrics.registry.before_render(lambda: copy_peers(metrics.p2p, tuple(info.peers())))
     metrics.registry.before_render(lambda: copy_sizes(metrics.storage, stores))
 
 

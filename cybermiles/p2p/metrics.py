@@ -15,14 +15,14 @@ class P2PMetrics:
     """Connected peers."""
     outbound_peers: Gauge = gauge()
     """Connected peers that this node dialed."""
-    banned_peers: Gauge = gauge()
-    """Node ids and addresses that are refused because of what they did."""
     known_addresses: Gauge = gauge()
     """Addresses of nodes in the address book."""
     peers_connected_total: Counter = counter()
     """Connections that got past the handshake."""
     peers_disconnected_total: Counter = counter()
     """Of those, connections that ended."""
+    bans_total: Counter = counter()
+    """Bans of node ids and of IP addresses."""
     message_receive_bytes_total: Counter = counter("message_type")
     """Bytes of whole messages received, by channel."""
     message_send_bytes_total: Counter = counter("message_type")
@@ -34,4 +34,4 @@ class P2PMetrics:
     send_queue_full_total: Counter = counter("message_type")
     """Messages not sent because a peer's queue was full or the peer was gone, by channel."""
     offences_total: Counter = counter("offence")
-    """Offences of peers that reactors reported or messages proved, by kind."""
+    """Offences of peers, by kind."""

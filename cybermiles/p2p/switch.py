@@ -232,6 +232,7 @@ class Switch:
             self._remove(known, Farewell("replaced by a newer connection"))
         self._peers[node_id] = peer
         self.linked_total += 1
+        self.traffic.linked += 1
         self._recruiter.linked(node_id, self._now_ms())
         if link.dialed is not None:
             self._book.succeeded(link.dialed, self._clock.now_ms())
@@ -282,6 +283,7 @@ class Switch:
         if self._peers.get(peer.id) is not peer:
             return
         del self._peers[peer.id]
+        self.traffic.parted += 1
         peer.disconnect(farewell.reason)
         self._recruiter.lost(peer.id, self._now_ms())
         self.departures.append(Departure(peer.id, peer.host, farewell.reason, self._clock.now_ms()))
@@ -292,12 +294,15 @@ class Switch:
     def _punish(self, node_id: NodeId | None, host: str, offence: Offence) -> None:
         """Score id and IP address. Persistent peers are never banned, nor is this machine."""
         now_ms = self._now_ms()
+        self.traffic.offences[offence] += 1
         if node_id is not None and self._recruiter.is_persistent(node_id):
             return
         if node_id is not None and self._scores.punish(node_id, offence, now_ms):
+            self.traffic.bans += 1
             log.warning("peer_banned", peer=node_id, host=host, offence=offence.title)
             self._book.remove(node_id)
         if ip_address(host) is not None and not is_loopback(host) and self._scores.punish(host, offence, now_ms):
+            self.traffic.bans += 1
             log.warning("address_banned", host=host, offence=offence.title)
 
     def _dial(self) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cybermiles.p2p.scoring import Offence
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -24,10 +26,14 @@ class ChannelTraffic:
 
 
 class Traffic:
-    """The counts of all channels."""
+    """The counts of all channels, and what happened to peers since it was last published."""
 
     def __init__(self, channels: Iterable[int]) -> None:
         self.channels = {channel: ChannelTraffic() for channel in channels}
+        self.linked = 0
+        self.parted = 0
+        self.bans = 0
+        self.offences = dict.fromkeys(Offence, 0)
 
     def publish(self, metrics: P2PMetrics) -> None:
         """Add what was counted since the last call to the metrics."""
@@ -39,3 +45,10 @@ class Traffic:
             metrics.message_send_bytes_total.inc(label, by=counted.sent_bytes)
             metrics.send_queue_full_total.inc(label, by=counted.refused)
             self.channels[channel] = ChannelTraffic()
+        metrics.peers_connected_total.inc(by=self.linked)
+        metrics.peers_disconnected_total.inc(by=self.parted)
+        metrics.bans_total.inc(by=self.bans)
+        for offence, count in self.offences.items():
+            metrics.offences_total.inc(offence.title, by=count)
+        self.linked = self.parted = self.bans = 0
+        self.offences = dict.fromkeys(Offence, 0)

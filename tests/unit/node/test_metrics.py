@@ -11,18 +11,15 @@ import pytest
 from cybermiles.chain.fees import Lane
 from cybermiles.consensus.core.round_state import Step
 from cybermiles.consensus.messages import RoundView
-from cybermiles.errors import DecodingError, ProtocolViolation
-from cybermiles.node.metering import MeteredApplication, MeteredGossip, MeteredReactor
+from cybermiles.node.metering import MeteredApplication, MeteredGossip
 from cybermiles.node.metrics import (
     BlockMetrics,
     copy_consensus,
-    copy_peers,
     copy_sizes,
     count_events,
     create_metrics,
     measure_loop,
 )
-from cybermiles.p2p.scoring import Offence, PeerViolation
 from cybermiles.rpc.metrics import RequestCounter
 from cybermiles.runtime.clock import ManualClock
 from cybermiles.types.events import TransactionAdmitted, TransactionDropped
@@ -31,7 +28,6 @@ from cybermiles.types.proposal import SignedProposal
 from cybermiles.types.validator import Validator, ValidatorSet
 from cybermiles.types.vote import Vote, VoteType
 from tests.fakes.rpc import FakeInfo, outcome, populated_chain, sign_transaction
-from tests.unit.rpc.test_operator_pages import PEER
 
 PAGE = Path(__file__).parents[3] / "docs/metrics.md"
 KEYS = [bytes([n]) * 32 for n in range(1, 5)]
@@ -159,14 +155,11 @@ def test_where_the_height_stands_is_copied():
     assert value(metrics, 'cmt_consensus_round_voting_power_percent{vote_type="prevote"}') == 0
 
 
-def test_peers_and_file_sizes_are_copied(tmp_path):
+def test_file_sizes_are_copied(tmp_path):
     metrics = create_metrics()
-    copy_peers(metrics.p2p, (PEER, replace(PEER, is_outbound=False)))
     (tmp_path / "a").write_bytes(b"12345")
     (tmp_path / "b").write_bytes(b"123")
     copy_sizes(metrics.storage, {"chain": tmp_path, "wal": tmp_path / "missing"})
-    assert value(metrics, "cmt_p2p_peers") == 2
-    assert value(metrics, "cmt_p2p_outbound_peers") == 1
     assert value(metrics, 'cmt_db_bytes{store="chain"}') == 8
     assert value(metrics, 'cmt_db_bytes{store="wal"}') == 0
 
@@ -210,32 +203,16 @@ async def test_the_event_loops_lag_is_what_a_sleeper_oversleeps():
 
 
 class Recorder:
-    """Stands for whatever is wrapped: records calls, raises what it is told to."""
-
-    channels = ("spec",)
+    """Stands for the gossip behind the wrapper: records calls."""
 
     def __init__(self):
         self.calls = []
-        self.error = None
-        self.peer = None
-        self.queue_full = False
 
     def __getattr__(self, name):
-        def call(*arguments, **options):
-            self.calls.append((name, *arguments, *options.values()))
+        def call(*arguments):
+            self.calls.append((name, *arguments))
 
         return call
-
-    def peer_added(self, peer):
-        self.peer = peer
-
-    def receive(self, peer, channel, message):
-        self.calls.append(("receive", peer, channel, message))
-        if self.error is not None:
-            raise self.error
-
-    def send(self, channel, message):
-        return not self.queue_full
 
 
 VIEW = RoundView(height=7, round=0, step=Step.PROPOSE, is_started=True, is_catching_up=False, last_commit_round=0)
@@ -297,52 +274,6 @@ def test_votes_are_counted_by_type_and_late_ones_again():
     assert value(metrics, 'cmt_consensus_late_votes_total{vote_type="precommit"}') == 1
     assert value(metrics, "cmt_consensus_rejected_messages_total") == 1
     assert inner.calls[-1] == ("rejected", "peer", "bad signature")
-
-
-def test_messages_are_counted_by_channel_in_both_directions():
-    metrics, inner, peer = create_metrics(), Recorder(), Recorder()
-    reactor = MeteredReactor(inner, metrics.p2p, {32: "votes"}, counts_peers=True)
-    assert reactor.channels == ("spec",)
-    reactor.peer_added(peer)
-    reactor.receive(peer, 32, b"12345")
-    assert inner.calls[-1] == ("receive", inner.peer, 32, b"12345")
-    assert inner.peer.send(32, b"123")
-    peer.queue_full = True
-    assert not inner.peer.send(32, b"123")
-    inner.peer.disconnect("enough", offence=Offence.FLOOD)
-    assert peer.calls[-1] == ("disconnect", "enough", Offence.FLOOD)
-    reactor.peer_removed(peer, "gone")
-    assert inner.calls[-1] == ("peer_removed", inner.peer, "gone")
-    for series, expected in {
-        'cmt_p2p_messages_received_total{message_type="votes"}': 1,
-        'cmt_p2p_message_receive_bytes_total{message_type="votes"}': 5,
-        'cmt_p2p_messages_sent_total{message_type="votes"}': 1,
-        'cmt_p2p_message_send_bytes_total{message_type="votes"}': 3,
-        'cmt_p2p_send_queue_full_total{message_type="votes"}': 1,
-        'cmt_p2p_offences_total{offence="flood"}': 1,
-        "cmt_p2p_peers_connected_total": 1,
-        "cmt_p2p_peers_disconnected_total": 1,
-    }.items():
-        assert value(metrics, series) == expected, series
-
-
-@pytest.mark.parametrize(
-    ("error", "offence"),
-    [
-        (PeerViolation(Offence.LYING, "height went down"), "lying"),
-        (ProtocolViolation("not now"), "protocol violation"),
-        (DecodingError("garbage"), "malformed message"),
-    ],
-)
-def test_a_message_that_is_the_peers_fault_is_counted_and_raised_on(error, offence):
-    metrics, inner, peer = create_metrics(), Recorder(), Recorder()
-    reactor = MeteredReactor(inner, metrics.p2p, {32: "votes"}, counts_peers=False)
-    reactor.peer_added(peer)
-    inner.error = error
-    with pytest.raises(type(error)):
-        reactor.receive(peer, 32, b"")
-    assert value(metrics, f'cmt_p2p_offences_total{{offence="{offence}"}}') == 1
-    assert value(metrics, "cmt_p2p_peers_connected_total") == 0
 
 
 class SlowApplication:
