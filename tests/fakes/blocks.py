@@ -154,7 +154,7 @@ def next_block(database: Database, actions=(), logs=(), *, evidence=(), elected=
     return (
         Block(header, transactions, consensus),
         block_outcome,
-        Commit(header.height, 0, header.hash, (b"\1" * 64, *[None] * (len(voters.validators) - 1))),
+        Commit(header.height, 0, header.hash, tuple(_signatures(voters))),
     )
 
 
@@ -172,3 +172,11 @@ def _difference(reader, update):
         old = reader.account(address)
         total += (account.balance if account else 0) - (old.balance if old else 0)
     return total
+
+
+def _signatures(voters):
+    """Signatures of the first members up to a quorum."""
+    power = 0
+    for member in voters.validators:
+        yield None if voters.has_quorum(power) else b"\1" * 64
+        power += member.power
