@@ -112,8 +112,10 @@ class Engine:
                 return self._next.wants_proposal(message) if is_next else self._driver.wants_proposal(message)
             case Vote():
                 return self._next.wants_vote(message) if is_next else self._driver.votes.wants(message)
+            case _ if is_next:
+                return any(self._next.wants_vote(vote) for vote in message.votes)
             case _:
-                return any(self.wants(vote) for vote in message.votes)
+                return self._driver.votes.wants_together(message.votes)
 
     def proposer(self, round_: int) -> Validator:
         """Return who proposes in a round of this height; the work grows with the round: ask for what it `wants`."""

@@ -3,6 +3,10 @@
 A validator that votes for two values is counted once for "a quorum voted", and with each value for that value: dropping
 its second vote would be safe but would let it hide a polka from part of the network. A third value is ignored, so a
 validator costs two votes of memory.
+
+The exception are votes that come in one bundle which proves a quorum for their value: they take the place of the
+second. Otherwise a liar that shows one node two votes and the others a third could keep that node from ever taking a
+polka or a commit that needs the third. Only one value can have a quorum, so this happens once for each.
 """
 
 from __future__ import annotations
@@ -65,8 +69,11 @@ class Tally:
         first = self.votes[position]
         return first is None or (first.block_hash != block_hash and position not in self.second)
 
-    def add(self, position: int, power: int, vote: Vote) -> Outcome:
-        """Count a vote. Raises InvariantViolation where a second value gets a quorum."""
+    def add(self, position: int, power: int, vote: Vote, *, is_proven: bool = False) -> Outcome:
+        """Count a vote; `is_proven` says that it came with a quorum for its value.
+
+        Raises InvariantViolation where a second value gets a quorum.
+        """
         first = self.votes[position]
         if first is None:
             self.votes[position] = vote
@@ -76,8 +83,13 @@ class Tally:
             if self._count_for_value(vote, power) or reached:
                 return REACHED
             return COUNTED
-        if first.block_hash == vote.block_hash or position in self.second:
+        second = self.second.get(position)
+        if first.block_hash == vote.block_hash:
             return IGNORED
+        if second is not None:
+            if second.block_hash == vote.block_hash or not is_proven:
+                return IGNORED
+            self._powers[second.block_hash] -= power
         self.second[position] = vote
         return Outcome(
             is_kept=True, is_threshold=self._count_for_value(vote, power), evidence=duplicate_vote(first, vote)

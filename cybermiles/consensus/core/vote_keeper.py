@@ -94,6 +94,9 @@ class VoteKeeper:
 
         Raises InvariantViolation where two values get a quorum.
         """
+        return self._add(vote, is_proven=False)
+
+    def _add(self, vote: Vote, *, is_proven: bool) -> list[Outcome]:
         position = self.members.position(vote.validator)
         if position is None:
             return []
@@ -102,17 +105,45 @@ class VoteKeeper:
             if vote.round > self._round + 1:
                 return self._add_far(position, vote)
             votes = self._rounds[vote.round] = RoundVotes(self.members)
-        return [self._count(votes, position, vote)]
+        return [self._count(votes, position, vote, is_proven=is_proven)]
 
     def add_together(self, votes: tuple[Vote, ...]) -> list[Outcome]:
-        """Take the votes of a certificate; the bound on far rounds costs none where an honest minority signed it."""
+        """Take the votes of a certificate or commit.
+
+        The bound on far rounds costs none where an honest minority signed it, the bound on values of one validator none
+        where it holds a quorum. Raises InvariantViolation where two values get a quorum.
+        """
         outcomes: list[Outcome] = []
         for round_ in dict.fromkeys(vote.round for vote in votes):
             if round_ > self._round + 1 and self._has_honest(vote for vote in votes if vote.round == round_):
                 outcomes += self._open(round_)
+        proven = self._proven(votes)
         for vote in votes:
-            outcomes += self.add(vote)
+            outcomes += self._add(vote, is_proven=_subject(vote) in proven)
         return outcomes
+
+    def wants_together(self, votes: tuple[Vote, ...]) -> bool:
+        """Whether any vote of a certificate would be kept."""
+        return any(self.wants(vote) for vote in votes) or any(
+            not self._has_quorum_for(*subject) for subject in self._proven(votes)
+        )
+
+    def _proven(self, votes: tuple[Vote, ...]) -> tuple[tuple[VoteType, int, Hash32], ...]:
+        """Return type, round and block of each quorum among the votes."""
+        voters: dict[tuple[VoteType, int, Hash32 | None], dict[int, int]] = {}
+        for vote in votes:
+            position = self.members.position(vote.validator)
+            if position is not None:
+                voters.setdefault(_subject(vote), {})[position] = self._powers[position]
+        return tuple(
+            (type_, round_, block_hash)
+            for (type_, round_, block_hash), powers in voters.items()
+            if block_hash is not None and self.members.has_quorum(sum(powers.values()))
+        )
+
+    def _has_quorum_for(self, type_: VoteType, round_: int, block_hash: Hash32) -> bool:
+        votes = self._rounds.get(round_)
+        return votes is not None and votes.tally(type_).block_hash == block_hash
 
     def enter(self, round_: int) -> list[Outcome]:
         """Note the current round; the votes that are no longer far are counted now."""
@@ -141,12 +172,12 @@ class VoteKeeper:
         voters = dict.fromkeys(self.members.position(vote.validator) for vote in votes)
         return self.members.has_honest(sum(self._powers[position] for position in voters if position is not None))
 
-    def _count(self, votes: RoundVotes, position: int, vote: Vote) -> Outcome:
+    def _count(self, votes: RoundVotes, position: int, vote: Vote, *, is_proven: bool) -> Outcome:
         power = self._powers[position]
         if vote.type is VoteType.PREVOTE:
-            outcome = votes.prevotes.add(position, power, vote)
+            outcome = votes.prevotes.add(position, power, vote, is_proven=is_proven)
         else:
-            outcome = votes.precommits.add(position, power, vote)
+            outcome = votes.precommits.add(position, power, vote, is_proven=is_proven)
             if outcome.is_threshold:
                 self._note_commit(vote.round, votes.precommits.block_hash)
         if votes.note_sender(position, power, self._honest_power):
@@ -165,3 +196,7 @@ class VoteKeeper:
                     f"{other} and {block_hash.hex()} in round {round_}"
                 )
         self.commits[round_] = block_hash
+
+
+def _subject(vote: Vote) -> tuple[VoteType, int, Hash32 | None]:
+    return vote.type, vote.round, vote.block_hash
