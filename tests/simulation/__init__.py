@@ -1,0 +1,1 @@
+"""Deterministic simulation of the network: one seed, one schedule, one result. See docs/simulation.md."""
