@@ -7,7 +7,7 @@ import sys
 import time
 from collections import Counter
 
-from tests.simulation.campaign import Options, make_plan, minimal_trace, run_many, run_plan, shrink
+from tests.simulation.campaign import Options, campaign_hash, make_plan, minimal_trace, run_many, run_plan, shrink
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,10 +43,12 @@ def _campaign(seeds, options: Options, workers: int, stop_after: int) -> int:
     broken: list[tuple[int, str]] = []
     done = events = 0
     slowest = (0.0, 0)
+    hashes: dict[int, str] = {}
     for result in run_many(seeds, options, workers):
         done += 1
         events += result.events
         faults += result.faults
+        hashes[result.seed] = result.trace_hash
         slowest = max(slowest, (result.after_gst_ms, result.seed))
         if result.violation:
             broken.append((result.seed, result.violation))
@@ -57,6 +59,7 @@ def _campaign(seeds, options: Options, workers: int, stop_after: int) -> int:
     print(
         f"{done} schedules, {events} events, {len(broken)} violations, {seconds:.1f} s, {done / seconds:.1f} schedules/s"
     )
+    print(f"traces {campaign_hash(hashes)}")
     print(f"longest from GST to the goal: {slowest[0] / 1000:.1f} virtual seconds (seed {slowest[1]})")
     for kind, times in sorted(faults.items()):
         print(f"  {kind:40} {times}")

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from hashlib import sha256
 
 from tests.simulation.checker import Violation
 from tests.simulation.core_world import CoreWorld
@@ -89,6 +90,11 @@ def run_many(seeds: Iterable[int], options: Options, workers: int) -> Iterator[R
         return
     with multiprocessing.get_context("fork").Pool(workers) as pool:
         yield from pool.imap_unordered(job, seeds, chunksize=8)
+
+
+def campaign_hash(hashes: dict[int, str]) -> str:
+    """Return one hash for the traces of many seeds, whatever order they were run in."""
+    return sha256(repr(sorted(hashes.items())).encode()).hexdigest()[:32]
 
 
 def shrink(plan: Plan, options: Options, invariant: str) -> Plan:

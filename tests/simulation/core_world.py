@@ -7,7 +7,8 @@ from collections import Counter
 from itertools import count
 from typing import TYPE_CHECKING
 
-from cybermiles.consensus.core.timeouts import EngineSettings
+from cybermiles.consensus.core.inputs import TimeoutKind
+from cybermiles.consensus.core.timeouts import EngineSettings, Timeouts
 from cybermiles.errors import InvariantViolation, ProtocolViolation
 from cybermiles.types.rotation import first_rotation
 from cybermiles.types.vote import Vote, VoteType, vote_sign_bytes
@@ -28,9 +29,21 @@ if TYPE_CHECKING:
 START_MS = 1_700_000_000_000
 """Wall time at the start."""
 GOSSIP_MS = 700
-BOUND_MS = 240_000
-"""Virtual time after GST in which every correct validator must decide the plan's heights."""
 MAX_EVENTS = 400_000
+
+
+def liveness_bound_ms(plan: Plan, timeouts: Timeouts) -> int:
+    """Return the virtual time after GST within which every correct validator must decide the plan's heights.
+
+    The worst case that Tendermint allows is a hidden lock: nothing is decided until the one that is locked proposes.
+    That takes total power / its power rounds at most, and each lasts as long as its three timers. One minute on top is
+    for the way to GST's round and for the other heights.
+    """
+    first = plan.gst_ms // 5_000
+    correct = [power for index, power in enumerate(plan.powers) if index not in plan.byzantine]
+    rounds = -(-sum(plan.powers) // min(correct)) + len(plan.powers)
+    kinds = (TimeoutKind.PROPOSE, TimeoutKind.PREVOTE, TimeoutKind.PRECOMMIT)
+    return 60_000 + sum(timeouts.after_ms(kind, round_) for round_ in range(first, first + rounds) for kind in kinds)
 
 
 class CoreWorld:
@@ -77,6 +90,7 @@ class CoreWorld:
         self.later(self.plan.gst_ms, self._stabilize)
         self.later(GOSSIP_MS, self._gossip)
         goal = None
+        bound = self.plan.gst_ms + liveness_bound_ms(self.plan, self.settings.timeouts)
         while self._heap:
             self.now_ms, _, function, arguments = heapq.heappop(self._heap)
             function(*arguments)
@@ -84,7 +98,7 @@ class CoreWorld:
                 goal = goal or self._highest() + self.plan.heights
                 if self._lowest() >= goal:
                     return
-                if self.now_ms > self.plan.gst_ms + BOUND_MS or self.trace.events > MAX_EVENTS:
+                if self.now_ms > bound or self.trace.events > MAX_EVENTS:
                     raise Violation("liveness", self._stuck(goal))
         raise Violation("liveness", "nothing is left to happen")
 

@@ -1,0 +1,40 @@
+"""Every kind of fault that the simulation can inject. The gate fails when one of them never happened."""
+
+from __future__ import annotations
+
+from tests.simulation.adversary import NOISES, PROPOSAL_STYLES, VOTE_STYLES
+from tests.simulation.plan import SCRIPTS
+
+CORE_FAULTS = (
+    "drop",
+    "duplicate",
+    "reorder",
+    "partition",
+    "churn",
+    "bandwidth",
+    "latency: uniform",
+    "latency: exponential",
+    "latency: heavy",
+    "latency: zones",
+    "crash",
+    "crash at a disk operation",
+    "crash with loss of unsynced log",
+    "crash of a locked node",
+    "clock skew",
+    "clock jump",
+    "slow disk",
+    "slow application",
+    "kept back",
+    "late polka",
+    "sync",
+    "rubbish under a good hash",
+    "evidence",
+    "timeout: propose",
+    "timeout: prevote",
+    "timeout: precommit",
+    "timeout: rebroadcast",
+    *(f"script: {script}" for script in SCRIPTS),
+    *(f"byzantine votes: {style}" for style in VOTE_STYLES),
+    *(f"byzantine proposal: {style}" for style in (*PROPOSAL_STYLES, "fresh")),
+    *(f"byzantine noise: {noise}" for noise in NOISES),
+)
