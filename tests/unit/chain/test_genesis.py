@@ -10,7 +10,7 @@ from eth_account import Account
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cybermiles.chain.genesis import Allocation, GenesisDocument, parse_genesis
+from cybermiles.chain.genesis import Allocation, GenesisDocument, GenesisValidator, parse_genesis
 from cybermiles.chain.networks import NETWORKS, network_genesis
 from cybermiles.chain.params import ChainParams
 from cybermiles.chain.predeploys import (
@@ -25,7 +25,9 @@ from cybermiles.chain.reading import MAX_DOCUMENT_BYTES, checksum
 from cybermiles.chain.writing import format_genesis
 from cybermiles.errors import ConfigError
 from cybermiles.execution.genesis import genesis_block
-from cybermiles.types.primitives import WEI_PER_CMT, Wei
+from cybermiles.types.primitives import WEI_PER_CMT, Address, Wei
+from cybermiles.types.rotation import MAX_VALIDATORS
+from cybermiles.types.validator import Validator
 
 HASHES = {
     "mainnet": "97167058c21c02b70ba05af9e823c4a9552fd6715598bdf05bff2248b1777951",
@@ -332,3 +334,14 @@ def test_any_text_gives_a_config_error(source):
 def test_texts_that_are_no_document_are_refused(text):
     with pytest.raises(ConfigError):
         parse_genesis(text)
+
+
+def test_a_set_of_more_validators_than_a_commit_can_carry_is_refused():
+    document = network_genesis("devnet")
+    key = (0).to_bytes(32)
+    founders = [
+        GenesisValidator("v", Validator(n.to_bytes(32), Address(key[:20]), 1)) for n in range(MAX_VALIDATORS + 1)
+    ]
+    assert len(document.with_validators(founders[1:]).validator_set.validators) == MAX_VALIDATORS
+    with pytest.raises(ConfigError, match="3001 are named, but a set has 3000 at most"):
+        document.with_validators(founders)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from cybermiles.crypto import ed25519
 from cybermiles.errors import DecodingError, ProtocolViolation
 from cybermiles.types import rlp
-from cybermiles.types.commit import EMPTY_COMMIT, Commit, decode_commit, verify_commit
+from cybermiles.types.commit import EMPTY_COMMIT, Commit, decode_commit, signed_power, verify_commit
 from cybermiles.types.primitives import ZERO_HASH, Address, Hash32
 from cybermiles.types.validator import Validator, ValidatorSet
 from cybermiles.types.vote import VoteType, vote_sign_bytes
@@ -160,3 +160,14 @@ def test_another_number_of_signatures_is_refused(count):
     signatures = (commit(members).signatures * 2)[:count]
     with pytest.raises(ProtocolViolation, match="4 validators"):
         verify_commit(Commit(7, 0, BLOCK, signatures), members, CHAIN_ID, GENESIS)
+
+
+def test_the_power_of_a_commit_counts_who_signed():
+    members = ValidatorSet(
+        tuple(Validator(bytes([n]) * 32, Address(bytes(20)), power) for n, power in ((1, 5), (2, 3), (3, 1)))
+    )
+    for signatures, power in (((b"x",) * 3, 9), ((b"x", None, None), 5), ((None, b"x", b"x"), 4), ((None,) * 3, 0)):
+        assert signed_power(Commit(1, 0, Hash32(bytes(32)), signatures), members) == power
+    for signatures in ((), (b"x",) * 2, (b"x",) * 4):
+        with pytest.raises(ProtocolViolation, match=f"{len(signatures)} signatures for 3 validators"):
+            signed_power(Commit(1, 0, Hash32(bytes(32)), signatures), members)

@@ -8,9 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cybermiles.errors import InvariantViolation
+from cybermiles.errors import DecodingError, InvariantViolation
+from cybermiles.types import rlp
 from cybermiles.types.primitives import Address
-from cybermiles.types.validator import MAX_TOTAL_POWER, Validator, ValidatorSet, consensus_address
+from cybermiles.types.validator import (
+    MAX_TOTAL_POWER,
+    Validator,
+    ValidatorSet,
+    consensus_address,
+    decode_validator_set,
+)
 
 OPERATOR = Address(b"\x0a" * 20)
 
@@ -108,3 +115,21 @@ def test_sets_that_cannot_decide_anything_do_not_exist(members, reason):
 
 def test_the_cap_itself_is_allowed():
     assert ValidatorSet((validator(1, MAX_TOTAL_POWER),)).total_power == (2**63 - 1) // 8
+
+
+def test_a_set_is_decoded_as_it_was_encoded_and_in_canonical_order_only():
+    members = ValidatorSet(tuple(Validator(bytes([n]) * 32, Address(bytes([n]) * 20), 10 - n) for n in range(1, 6)))
+    item = rlp.decode(rlp.encode(members.to_item()))
+    assert decode_validator_set(item) == members
+    for wrong, reason in (
+        ([], "not empty"),
+        (list(reversed(item)), "canonical order"),
+        ([*item, item[0]], "names no key twice"),
+        ([[*item[0][:2], b""]], "positive"),
+        ([[*item[0][:2], b"\x00"]], "rlp|integer|zero"),
+        ([[b"", *item[0][1:]]], "32|bytes"),
+        ([item[0][:2]], "3|length|items"),
+        (b"", "list"),
+    ):
+        with pytest.raises(DecodingError, match=reason):
+            decode_validator_set(wrong)
