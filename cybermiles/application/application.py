@@ -121,9 +121,7 @@ class ChainApplication:
 
     async def finalize_block(self, block_hash: Hash32) -> FinalizeResult:
         """See `Application`."""
-        executed = self._kept.get(block_hash)
-        if executed is None:
-            raise InvariantViolation(f"block {block_hash.hex()} was decided but is not among those executed here")
+        executed = self._kept.get(block_hash) or await self._execute_again(block_hash)
         self._finalized = executed
         height = executed.block.height
         return FinalizeResult(Height(height), block_hash, self._database.validators.rotation(height + 1).validators)
@@ -143,6 +141,16 @@ class ChainApplication:
     async def load(self, height: int) -> tuple[bytes, Commit] | None:
         """See `Application`."""
         return await self._worker.run(self._load, height)
+
+    async def _execute_again(self, block_hash: Hash32) -> Executed:
+        """Return a valid block whose outcome had to go. Raises InvariantViolation for an unknown one."""
+        value = self._kept.value(block_hash)
+        if value is None:
+            raise InvariantViolation(f"block {block_hash.hex()} was decided but is not among those executed here")
+        checked = await self._worker.run(self._check, value)
+        if isinstance(checked, Verdict):
+            raise InvariantViolation(f"block {block_hash.hex()} was valid and is not any more: {checked.reason}")
+        return checked
 
     def _build(self, request: PrepareRequest, candidates: Sequence[Transaction]) -> Executed:
         block, outcome = build_block(self._chain, self.parent, request, candidates)

@@ -9,7 +9,7 @@ Evidence is judged relative to the parent, so that pool, proposer and validator 
     once                                in no earlier block and once in this one
     order                               by hash; together at most MAX_EVIDENCE_BYTES
 
-Source: CometBFT, evidence/verify.go; docs/spec/consensus.md §3.
+Source: CometBFT, evidence/verify.go; docs/spec/validators.md §3.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cybermiles.application.application import ChainApplication
+from cybermiles.application.outcomes import KeptBlocks
 from cybermiles.chain.predeploys import STAKING
 from cybermiles.consensus.evidence_pool import EvidencePool
 from cybermiles.errors import InvariantViolation
@@ -292,6 +293,17 @@ async def test_an_outcome_that_had_to_go_is_made_again_from_the_bytes():
     assert (await node.application.process_proposal(proposals[0].value)).accepted
     await node.decide(proposals[0].block_hash)
     assert node.database.chain.head.block_hash == proposals[0].block_hash
+
+
+@pytest.mark.asyncio
+async def test_a_decided_block_whose_outcome_did_not_fit_into_memory_is_executed_again():
+    node, other = Node(), Node()
+    node.application._kept = KeptBlocks(max_bytes=1)
+    proposals = [await node.propose([sign(KEYS[5], 0)], seconds=seconds) for seconds in (1, 2, 3)]
+    assert node.application._kept.get(proposals[0].block_hash) is None
+    await node.decide(proposals[0].block_hash)
+    await decide_everywhere([other], proposals[0])
+    assert await node.application.info() == await other.application.info()
 
 
 @pytest.mark.asyncio

@@ -18,7 +18,7 @@ def test_a_block_is_found_by_its_hash_and_by_exactly_its_bytes():
     assert kept.get(one.block.hash) is kept.find(bytes(bytearray(one.value))) is one
     assert kept.find(one.value[:-1]) is kept.find(b"") is kept.get(bytes(32)) is None
     kept.clear()
-    assert kept.get(one.block.hash) is kept.find(one.value) is None
+    assert kept.get(one.block.hash) is kept.find(one.value) is kept.value(one.block.hash) is None
 
 
 def test_the_oldest_goes_when_there_are_too_many():
@@ -28,6 +28,7 @@ def test_the_oldest_goes_when_there_are_too_many():
     for block in blocks:
         kept.add(block)
     assert [kept.find(block.value) for block in blocks] == [None, None, *blocks[2:]]
+    assert kept.value(blocks[1].block.hash) is None
 
 
 def test_the_oldest_goes_when_they_are_too_large_together_but_never_the_newest():
@@ -40,6 +41,7 @@ def test_the_oldest_goes_when_they_are_too_large_together_but_never_the_newest()
     for block in blocks:
         kept.add(block)
     assert [kept.find(block.value) is not None for block in blocks] == [False, True, True]
+    assert [kept.value(block.block.hash) for block in blocks] == [block.value for block in blocks]
     kept = KeptBlocks(max_bytes=1)
     for block in blocks:
         kept.add(block)
