@@ -14,8 +14,10 @@ from cybermiles.cli.config import config
 from cybermiles.cli.devnet import devnet
 from cybermiles.cli.genesis import genesis
 from cybermiles.cli.init import init
+from cybermiles.cli.key import key
 from cybermiles.cli.node import node
 from cybermiles.cli.output import EXIT_CODES, answer, json_option
+from cybermiles.cli.testnet import testnet
 from cybermiles.cli.tx import tx
 
 
@@ -46,5 +48,5 @@ def version(*, as_json: bool) -> None:
     answer(data, "\n".join(f"{name} {value}" for name, value in data.items()), as_json=as_json)
 
 
-for command in (devnet, init, node, account, genesis, tx, config, completion):
+for command in (devnet, testnet, init, node, key, account, genesis, tx, config, completion):
     main.add_command(command)

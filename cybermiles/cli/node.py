@@ -1,4 +1,4 @@
-"""cmt node start | status | reset."""
+"""cmt node start | status | show-id | rollback | reset."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import click
 
 from cybermiles.cli.options import home_option, resolve_home, rpc_option
 from cybermiles.cli.output import answer, json_option, reports_errors
-from cybermiles.cli.rpc_client import call
+from cybermiles.cli.rpc_client import call, fetch_status
 from cybermiles.node.config import load_config
 from cybermiles.node.data_dir import DataDir
 from cybermiles.node.node import run_node
+from cybermiles.node.rollback import roll_back
+from cybermiles.p2p.identity import Endpoint
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,19 +75,70 @@ def status(*, rpc_url: str, as_json: bool) -> None:
     Example:
       cmt node status --json
     """
-    block = call(rpc_url, "eth_getBlockByNumber", "latest", *(False,))
+    status_ = fetch_status(rpc_url)
     pool = call(rpc_url, "txpool_status")
+    node_info, sync, peers, consensus = (status_[part] for part in ("node_info", "sync_info", "peers", "consensus"))
+    validator = status_["validator_info"] or {}
     data = {
-        "version": call(rpc_url, "web3_clientVersion"),
-        "chain_id": int(call(rpc_url, "eth_chainId"), 16),
-        "height": int(block["number"], 16),
-        "block_hash": block["hash"],
-        "block_time": int(block["timestamp"], 16),
+        "version": node_info["version"],
+        "chain_id": int(node_info["network"]),
+        "node_id": node_info["id"],
+        "moniker": node_info["moniker"],
+        "height": sync["latest_block_height"],
+        "block_hash": sync["latest_block_hash"],
+        "block_time": sync["latest_block_time"],
+        "catching_up": sync["catching_up"],
+        "highest_height": sync["highest_height"],
         "pending": int(pool["pending"], 16),
         "queued": int(pool["queued"], 16),
-        "peers": int(call(rpc_url, "net_peerCount"), 16),
+        "peers": peers["connected"],
+        "validator": validator.get("address"),
+        "voting_power": validator.get("voting_power", 0),
+        "round": consensus["round"],
+        "step": consensus["step"],
+        "explanation": consensus["explanation"],
     }
-    answer(data, "\n".join(f"{name:<12}{value}" for name, value in data.items()), as_json=as_json)
+    answer(data, "\n".join(f"{name:<16}{_shown(value)}" for name, value in data.items()), as_json=as_json)
+
+
+@node.command("show-id")
+@home_option
+@json_option
+@reports_errors
+def show_id(*, home: Path | None, as_json: bool) -> None:
+    """Print the id that peers know this node by; others reach it as ID@HOST:PORT. A home without one gets one.
+
+    \b
+    Example:
+      cmt node show-id --home ./node
+    """
+    directory = DataDir(resolve_home(home))
+    directory.load_genesis()
+    id_ = directory.load_or_create_node_key().id
+    config = load_config(directory.home)
+    listen = str(config.p2p.external_address or Endpoint(config.p2p.listen_host, config.p2p.listen_port))
+    answer({"id": id_, "listen": listen, "key": str(directory.node_key)}, id_, as_json=as_json)
+
+
+@node.command()
+@home_option
+@click.confirmation_option(prompt="Undo the newest block of this node?")
+@json_option
+@reports_errors
+def rollback(*, home: Path | None, as_json: bool) -> None:
+    """Undo the newest block, so that it is fetched and executed again. The node must be stopped.
+
+    For a node whose newest block is suspect. Other nodes must have the block: this one does not decide it again. A
+    validator that signed for the block, or above it, is refused: without the votes it gave it could contradict them.
+
+    \b
+    Example:
+      cmt node rollback --home ./node --yes
+    """
+    directory = DataDir(resolve_home(home))
+    removed, head = roll_back(directory)
+    data = {"removed_height": removed, "height": head.height, "block_hash": "0x" + head.block_hash.hex()}
+    answer(data, f"block {removed} is undone; the head is block {head.height}", as_json=as_json)
 
 
 @node.command()
@@ -106,3 +159,9 @@ def reset(*, home: Path | None, with_signer_state: bool, as_json: bool) -> None:
     directory = DataDir(resolve_home(home))
     directory.reset(with_signer_state=with_signer_state)
     answer({"home": str(directory.home)}, f"deleted the chain data in {directory.home}", as_json=as_json)
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "-"
+    return str(value).lower() if isinstance(value, bool) else str(value)

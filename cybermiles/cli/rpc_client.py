@@ -14,20 +14,8 @@ TIMEOUT_SECONDS = 10
 
 def call(url: str, method: str, *params: Any) -> Any:  # noqa: ANN401  (any JSON value)
     """Return the result of one request. Raises CommandError where the node does not answer or refuses."""
-    if not url.startswith(("http://", "https://")):
-        raise CommandError(f"{url} is not an http address")
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
-    request = urllib.request.Request(  # noqa: S310  (the scheme was checked)
-        url, body, {"Content-Type": "application/json"}
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310
-            answer = json.load(response)
-    except (OSError, ValueError) as error:
-        raise CommandError(
-            f"no node answers at {url} ({error}); start one with `cmt devnet` or `cmt node start`, or name "
-            "another address with --rpc"
-        ) from error
+    answer = _open(url, body)
     match answer:
         case {"result": result}:
             return result
@@ -35,3 +23,27 @@ def call(url: str, method: str, *params: Any) -> Any:  # noqa: ANN401  (any JSON
             raise CommandError(f"{method}: {message}")
         case _:
             raise CommandError(f"what answers at {url} is no JSON-RPC server")
+
+
+def fetch_status(url: str) -> dict[str, Any]:
+    """Return what a node's `/status` shows. Raises CommandError where the node does not answer."""
+    answer = _open(url.rstrip("/") + "/status", None)
+    if not isinstance(answer, dict) or "sync_info" not in answer:
+        raise CommandError(f"what answers at {url} is no node of this chain")
+    return answer
+
+
+def _open(url: str, body: bytes | None) -> Any:  # noqa: ANN401  (any JSON value)
+    if not url.startswith(("http://", "https://")):
+        raise CommandError(f"{url} is not an http address")
+    request = urllib.request.Request(  # noqa: S310  (the scheme was checked)
+        url, body, {"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310
+            return json.load(response)
+    except (OSError, ValueError) as error:
+        raise CommandError(
+            f"no node answers at {url} ({error}); start one with `cmt devnet` or `cmt node start`, or name "
+            "another address with --rpc"
+        ) from error

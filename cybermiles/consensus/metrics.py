@@ -32,7 +32,7 @@ class ConsensusMetrics:
     total_txs: Gauge = gauge()
     """Transactions in all blocks committed since the start of the process."""
     block_size_bytes: Histogram = histogram(buckets=BYTES)
-    """Wire size of committed blocks."""
+    """Wire bytes of the transactions of committed blocks."""
     validators: Gauge = gauge()
     """Validators that decide the current height."""
     validators_power: Gauge = gauge()

@@ -24,10 +24,12 @@ from typing import TYPE_CHECKING
 
 from cybermiles.chain.genesis import GenesisDocument, parse_genesis
 from cybermiles.chain.writing import format_genesis
-from cybermiles.consensus.privval import create_state, generate_key, load_key, save_key
+from cybermiles.consensus.privval import create_state
+from cybermiles.consensus.validator_key import generate_key, load_key, save_key
 from cybermiles.errors import ConfigError
 from cybermiles.p2p.identity import NodeKey
 from cybermiles.p2p.key_file import load_node_key, save_node_key
+from cybermiles.runtime.directory import OsDirectory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -151,8 +153,16 @@ class DataDir:
                 "`cmt node reset` to delete its chain data"
             )
         if not self.validator_state.exists():
-            create_state(self.validator_state, document.chain_id, document.hash)
+            self.create_signer_state(self.validator_state, document)
         self.genesis.write_text(format_genesis(document))
+
+    def create_signer_state(self, path: Path, document: GenesisDocument) -> None:
+        """Write the state of a key that never signed on this chain. Raises ConfigError where one exists."""
+        files = OsDirectory(path.parent)
+        try:
+            create_state(files, path.name, document.chain_id, document.hash)
+        finally:
+            files.close()
 
     def reset(self, *, with_signer_state: bool) -> None:
         """Delete blocks and state; keys and genesis stay. Raises ConfigError while a node runs.
@@ -167,6 +177,6 @@ class DataDir:
             if with_signer_state:
                 document = self.load_genesis()
                 self.validator_state.unlink(missing_ok=True)
-                create_state(self.validator_state, document.chain_id, document.hash)
+                self.create_signer_state(self.validator_state, document)
         finally:
             lock.close()

@@ -1,0 +1,153 @@
+"""The homes of a test network's nodes: keys, one genesis document, settings that let them find each other.
+
+    DIRECTORY/node0/    a home like any other: config.toml, genesis.json, keys/
+    DIRECTORY/node1/    …
+
+On one machine the nodes listen on loopback at successive ports. With host names they listen on every address at the
+same ports, for one machine or container each. Every node keeps connected with every other one.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from itertools import cycle
+from typing import TYPE_CHECKING
+
+from cybermiles.chain.genesis import GenesisValidator
+from cybermiles.errors import ConfigError
+from cybermiles.node.data_dir import DataDir
+from cybermiles.p2p.identity import Endpoint, PeerAddress
+from cybermiles.types.validator import Validator
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cybermiles.chain.genesis import GenesisDocument
+    from cybermiles.types.primitives import Address
+
+LOOPBACK = "127.0.0.1"
+ANYWHERE = "0.0.0.0"  # noqa: S104  (a node on a machine of its own is there to be reached)
+MAX_VALIDATORS = 100
+MAX_PORT = 65_535
+POWER = 10
+"""Of each validator; equal, so that more than a third of them by number is more than a third by power."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkPlan:
+    """What a network is to be like."""
+
+    template: GenesisDocument
+    """Without validators; its allocations' accounts become their operators, in turn."""
+    validators: int
+    hosts: tuple[str, ...] = ()
+    """Where each node runs; empty: all on this machine."""
+    rpc_port: int = 8545
+    """The first node's; with hosts every node's."""
+    p2p_port: int = 26_656
+    """The same for peers."""
+    create_empty_blocks: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkNode:
+    """One node as it was planned."""
+
+    name: str
+    home: Path
+    address: PeerAddress
+    """Where its peers find it."""
+    rpc_port: int
+    validator: Validator
+
+    @property
+    def rpc_url(self) -> str:
+        """JSON-RPC, from the machine the node runs on."""
+        return f"http://{LOOPBACK}:{self.rpc_port}"
+
+
+def create_testnet(directory: Path, plan: NetworkPlan) -> tuple[GenesisDocument, tuple[NetworkNode, ...]]:
+    """Write the homes. Raises ConfigError where the directory holds something, or the plan is impossible."""
+    if not 1 <= plan.validators <= MAX_VALIDATORS:
+        raise ConfigError(f"a test network has 1 to {MAX_VALIDATORS} validators, not {plan.validators}")
+    if plan.hosts and len(plan.hosts) != plan.validators:
+        raise ConfigError(f"{len(plan.hosts)} hosts are named for {plan.validators} validators; name one for each")
+    if directory.exists() and any(directory.iterdir()):
+        raise ConfigError(f"{directory} is not empty; choose another directory or delete it first")
+    endpoints = [_endpoint(plan, number) for number in range(plan.validators)]
+    operators = [allocation.address for allocation in plan.template.allocations]
+    nodes = tuple(
+        _create_node(directory / f"node{number}", endpoint, plan.rpc_port + _shift(plan, number), operator)
+        for number, (endpoint, operator) in enumerate(zip(endpoints, cycle(operators), strict=False))
+    )
+    document = plan.template.with_validators(GenesisValidator(node.name, node.validator) for node in nodes)
+    for node in nodes:
+        DataDir(node.home).create_chain(document)
+        others = [str(other.address) for other in nodes if other is not node]
+        DataDir(node.home).config.write_text(_settings(node, others, plan))
+    return document, nodes
+
+
+def find_homes(directory: Path) -> tuple[DataDir, ...]:
+    """Return the homes of a network's nodes, in order of their numbers; none where there is no network."""
+    found = {}
+    for home in directory.glob("node*"):
+        number = home.name.removeprefix("node")
+        if number.isdigit() and DataDir(home).is_initialised:
+            found[int(number)] = DataDir(home)
+    return tuple(found[number] for number in sorted(found))
+
+
+def _shift(plan: NetworkPlan, number: int) -> int:
+    """Return by how much a node's ports are higher than the first node's."""
+    return 0 if plan.hosts else number
+
+
+def _endpoint(plan: NetworkPlan, number: int) -> Endpoint:
+    if max(plan.p2p_port, plan.rpc_port) + _shift(plan, number) > MAX_PORT:
+        raise ConfigError(f"node{number} would listen at a port over {MAX_PORT}; choose lower first ports")
+    host = plan.hosts[number] if plan.hosts else LOOPBACK
+    return Endpoint.parse(str(Endpoint(host, plan.p2p_port + _shift(plan, number))))
+
+
+def _create_node(home: Path, endpoint: Endpoint, rpc_port: int, operator: Address) -> NetworkNode:
+    directory = DataDir(home)
+    public_key = directory.create_keys()
+    return NetworkNode(
+        name=home.name,
+        home=home,
+        address=PeerAddress(directory.load_or_create_node_key().id, endpoint),
+        rpc_port=rpc_port,
+        validator=Validator(public_key, operator, POWER),
+    )
+
+
+def _settings(node: NetworkNode, others: list[str], plan: NetworkPlan) -> str:
+    endpoint = node.address.endpoint
+    listen_host = ANYWHERE if plan.hosts else LOOPBACK
+    lines = [
+        "# Written by `cmt testnet init`; `cmt config show --origin` lists every key.",
+        "",
+        "[node]",
+        'network = "devnet"',
+        "",
+        "[consensus]",
+        f"create_empty_blocks = {json.dumps(plan.create_empty_blocks)}",
+        "",
+        "[rpc]",
+        f'host = "{LOOPBACK}"',
+        f"port = {node.rpc_port}",
+        "",
+        "[p2p]",
+        f'moniker = "{node.name}"',
+        f'listen_host = "{listen_host}"',
+        f"listen_port = {endpoint.port}",
+        *([f'external_address = "{endpoint}"'] if plan.hosts else []),
+        "allow_private_addresses = true",
+        "persistent_peers = [",
+        *(f"  {json.dumps(other)}," for other in others),
+        "]",
+        "",
+    ]
+    return "\n".join(lines)
