@@ -5,7 +5,8 @@ leaves open, the node's documents decide, and this file states it once more:
 
 * Rules are tried in the order of `RULES`; the first that fires is performed, then all are tried again.
 * A decision needs a quorum of precommits and a valid block that is here, not the proposal of that round.
-* A validator may vote for two values in one place: each counts for its value, the validator once for "any".
+* A validator may vote for two values in one place: each counts for its value, the validator once for "any". A third is
+  taken in place of the second only from a certificate that holds a quorum for it.
 * Votes of rounds beyond the next are kept two rounds a validator, until a third of the power is seen in one of them.
 * A fresh proposal whose block's time is not credible is prevoted nil.
 * A proposal is valid if its block was accepted and it names that block's parts.
@@ -69,7 +70,12 @@ class Tendermint:
             if self.power_of({vote[4] for vote in votes if vote[2] == round_}) * 3 > self.total():
                 self.open_rounds.add(round_)
         self.move_far()
-        self.take_votes(votes)
+        proven = [
+            (type_, round_, value)
+            for _, type_, round_, value, _ in votes
+            if value and self.power_of({v[4] for v in votes if v[1:4] == (type_, round_, value)}) * 3 > 2 * self.total()
+        ]
+        self.take_votes(votes, proven)
 
     def on_proposal(self, message):
         _, round_, value, pol_round, parts, _ = message
@@ -110,13 +116,13 @@ class Tendermint:
 
     # --- the log ------------------------------------------------------------------------------------------------------
 
-    def take_votes(self, votes):
+    def take_votes(self, votes, proven=()):
         for vote in votes:
             _, _, round_, _, sender = vote
             if sender not in self.powers:
                 continue
             if round_ <= self.round + 1 or round_ in self.open_rounds:
-                self.log_vote(vote)
+                self.log_vote(vote, is_proven=vote[1:4] in proven)
                 continue
             of_sender = [v for v in self.far if v[4] == sender]
             rounds = {v[2] for v in of_sender}
@@ -137,11 +143,13 @@ class Tendermint:
         for vote in near:
             self.log_vote(vote)
 
-    def log_vote(self, vote):
+    def log_vote(self, vote, *, is_proven=False):
         _, type_, round_, value, sender = vote
         earlier = [m[3] for m in self.log if m[0] == "vote" and (m[1], m[2], m[4]) == (type_, round_, sender)]
-        if value in earlier or len(earlier) == 2:
+        if value in earlier or (len(earlier) == 2 and not is_proven):
             return
+        if len(earlier) == 2:
+            self.log.remove(("vote", type_, round_, earlier[1], sender))
         if earlier:
             self.outputs.append(("equivocation", type_, round_, sender))
         self.log.append(vote)
