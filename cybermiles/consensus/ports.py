@@ -6,6 +6,7 @@ disk, network and clock. Nothing in this package knows which.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from cybermiles.consensus.messages import ConsensusMessage, RoundView
     from cybermiles.consensus.privval import Step
+    from cybermiles.runtime.clock import Clock
     from cybermiles.types.abci import (
         AppInfo,
         FinalizeResult,
@@ -151,17 +153,6 @@ class EvidenceSource(Protocol):
         ...
 
 
-class NoEvidence:
-    """The pool of a node that keeps none, such as the only validator of its network."""
-
-    def report(self, evidence: DuplicateVote) -> None:
-        """Take nothing: nobody else votes."""
-
-    def pending(self, max_bytes: int) -> tuple[bytes, ...]:  # noqa: ARG002  (the protocol's)
-        """Return nothing."""
-        return ()
-
-
 class Signer(Protocol):
     """Keeper of the consensus key."""
 
@@ -214,3 +205,20 @@ class Gossip(Protocol):
     def view_changed(self, view: RoundView) -> None:
         """The node moved to another height, round or step."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunnerPorts:
+    """What the runner works with."""
+
+    application: Application
+    transactions: TransactionSource
+    evidence: EvidenceSource
+    signer: Signer | None
+    """None: a node without key, which follows and decides but says nothing."""
+    verifier: Verifier
+    clock: Clock
+    log_directory: Directory
+    """Holds the write-ahead logs and nothing else."""
+    worker: Worker
+    """Runs fsyncs and the cutting of blocks into parts."""

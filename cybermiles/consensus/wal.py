@@ -1,138 +1,179 @@
-"""Per-height write-ahead log: CRC-framed records, one file a height, fsync on demand.
+"""Per-height write-ahead log: what the engine took in, durable before this node signs because of it.
 
-What the engine will act on is in this file before it acts, so that after a crash the same inputs give the
-same outputs. One file per height needs no search for an end marker and is bounded by the height itself.
+After a crash the same inputs in the same order lead the engine to the same place. One file per height needs no search
+for an end marker and is bounded by the height itself. Records are collected in memory and written by `flush`, as one
+frame and with one fsync, before the next frame begins:
 
-    file    wal-<height, 12 digits>     removed once a later height is durable
-    record  crc32(4) ‖ length(4) ‖ type(1) ‖ payload     big-endian; the CRC covers length, type and payload
+    file     wal-<height, 12 digits>     removed once a later height is durable
+    frame    MARKER ‖ escaped(crc32(4) ‖ length(4) ‖ records)        big-endian; the CRC covers length and records
+    record   type(1) ‖ length(4) ‖ payload
+    escaped  every MAGIC is followed by 0x00; MARKER is MAGIC ‖ 0x01, so no content looks like a frame
 
-An undecodable end with nothing valid behind it is a torn write: it is cut off, because nothing derived from it
-was ever sent. A bad record with valid ones behind it is disk corruption: the node refuses to start.
+A frame that does not decode and has no whole frame behind it is a torn write: it is cut off, because nothing that
+depended on it was ever signed. One with a whole frame behind it was on the disk once, and the disk lost it: the node
+refuses to start. Blocks are other people's bytes: without the escaping one of them could, torn, look like the latter.
+Finding frames is one linear search, whatever the file holds.
 """
 
 from __future__ import annotations
 
-import os
 import struct
 import zlib
-from dataclasses import dataclass
-from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from cybermiles.consensus.records import Record, RecordType
 from cybermiles.errors import StorageError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
 
-_HEAD = struct.Struct(">IIB")
-MAX_PAYLOAD = 64 * 1024 * 1024
-"""Bytes; no block is larger."""
+    from cybermiles.consensus.ports import Directory, Worker
 
-
-class RecordType(IntEnum):
-    """What a record holds."""
-
-    PROPOSAL = 1
-    """Round (4 bytes, big-endian) and the value this node proposes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One durable input."""
-
-    type: RecordType
-    payload: bytes
+MAGIC = b"\xfe\xca\xd0\x0d"
+"""Has no proper prefix that is its suffix too, so occurrences never overlap."""
+MARKER = MAGIC + b"\x01"
+_ESCAPED = MAGIC + b"\x00"
+_FRAME = struct.Struct(">II")
+_RECORD = struct.Struct(">BI")
+_PREFIX = "wal-"
 
 
 class WriteAheadLog:
-    """The log of one height, opened for appending. Owned by the engine's task."""
+    """The log of one height, opened for appending. Owned by the runner's task.
 
-    def __init__(self, directory: Path, height: int) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
-        self._path = directory / f"wal-{height:012d}"
-        self._records = _recover(self._path)
-        self._file = self._path.open("ab")
-        _sync_directory(directory)
+    `exists` says that `read_log` found one; otherwise the file is created by the first flush.
+    """
 
-    @property
-    def records(self) -> tuple[Record, ...]:
-        """What an earlier run left for this height."""
-        return tuple(self._records)
+    def __init__(self, directory: Directory, worker: Worker, height: int, *, exists: bool) -> None:
+        self._directory = directory
+        self._worker = worker
+        self._name = log_name(height)
+        self._waiting: list[Record] = []
+        self._is_named = exists
 
     def append(self, record: Record) -> None:
-        """Write a record and return when it survives power loss."""
-        self._file.write(_encode(record))
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        """Take a record; it is durable after the next `flush`."""
+        self._waiting.append(record)
 
-    def close(self) -> None:
-        """Close the file, keeping it."""
-        self._file.close()
+    async def flush(self) -> None:
+        """Return when every record taken so far survives a loss of power. Raises StorageError."""
+        if self._waiting:
+            records, self._waiting = self._waiting, []
+            await self._worker.run(self._write, records)
 
-    def remove(self) -> None:
-        """Close and delete: a later height is durable."""
-        self._file.close()
-        self._path.unlink(missing_ok=True)
+    async def remove(self) -> None:
+        """Delete the log: its height is durable elsewhere, or is begun anew. Raises StorageError."""
+        self._waiting = []
+        if self._is_named:
+            self._is_named = False
+            await self._worker.run(_remove, self._directory, self._name)
+
+    def _write(self, records: Sequence[Record]) -> None:
+        try:
+            self._directory.append(self._name, encode_frame(records))
+            self._directory.sync(self._name)
+            if not self._is_named:
+                self._directory.sync_names()
+                self._is_named = True
+        except OSError as error:
+            raise StorageError(f"the write-ahead log cannot be written: {error}") from error
 
 
-def remove_before(directory: Path, height: int) -> None:
-    """Delete logs of heights that are decided and durable."""
-    for path in directory.glob("wal-*"):
-        if int(path.name.removeprefix("wal-")) < height:
-            path.unlink()
+def log_name(height: int) -> str:
+    """Return the file name of a height's log."""
+    return f"{_PREFIX}{height:012d}"
 
 
-def _encode(record: Record) -> bytes:
-    body = struct.pack(">IB", len(record.payload), record.type) + record.payload
-    return zlib.crc32(body).to_bytes(4) + body
+def read_log(directory: Directory, height: int) -> tuple[Record, ...]:
+    """Return what an earlier run left for this height, and cut off a torn end.
 
-
-def _recover(path: Path) -> list[Record]:
-    if not path.exists():
-        return []
-    data = path.read_bytes()
-    records: list[Record] = []
-    position = 0
-    while position < len(data):
-        record, end = _read(data, position)
-        if record is None:
-            _cut_torn_tail(path, data, position)
-            break
-        records.append(record)
-        position = end
+    Raises StorageError where whole frames follow a damaged one.
+    """
+    name = log_name(height)
+    try:
+        data = directory.read(name) or b""
+        records, good = decode_frames(data, name)
+        if good < len(data):
+            directory.truncate(name, good)
+            directory.sync(name)
+    except OSError as error:
+        raise StorageError(f"the write-ahead log {name} cannot be read: {error}") from error
     return records
 
 
-def _read(data: bytes, position: int) -> tuple[Record | None, int]:
-    start = position + _HEAD.size
-    if start > len(data):
-        return None, position
-    crc, length, kind = _HEAD.unpack_from(data, position)
-    end = start + length
-    if length > MAX_PAYLOAD or end > len(data):
-        return None, position
-    if zlib.crc32(data[position + 4 : end]) != crc or kind not in RecordType.__members__.values():
-        return None, position
-    return Record(RecordType(kind), data[start:end]), end
+def remove_before(directory: Directory, height: int) -> None:
+    """Delete the logs of heights that are decided and durable. Raises StorageError."""
+    for name in directory.names():
+        if name.startswith(_PREFIX) and name < log_name(height):
+            _remove(directory, name)
 
 
-def _cut_torn_tail(path: Path, data: bytes, position: int) -> None:
-    for later in range(position + 1, len(data) - _HEAD.size + 1):
-        if _read(data, later)[0] is not None:
+def encode_frame(records: Sequence[Record]) -> bytes:
+    """Return the bytes of one frame."""
+    body = b"".join(_RECORD.pack(record.type, len(record.payload)) + record.payload for record in records)
+    length = len(body).to_bytes(4)
+    content = zlib.crc32(body, zlib.crc32(length)).to_bytes(4) + length + body
+    return MARKER + content.replace(MAGIC, _ESCAPED)
+
+
+def decode_frames(data: bytes, name: str) -> tuple[tuple[Record, ...], int]:
+    """Return the records of a log and how many of its bytes they take.
+
+    Raises StorageError naming `name` where the log is damaged in its middle.
+    """
+    before, *segments = data.split(MARKER)
+    records: list[Record] = []
+    good = 0
+    is_damaged = bool(before)
+    for segment in segments:
+        frame = _decode_frame(segment)
+        if frame is None:
+            is_damaged = True
+            continue
+        if is_damaged:
             raise StorageError(
-                f"{path} is corrupt at byte {position}: a damaged record is followed by valid ones. "
-                "Check the disk; restore the data directory from a backup or remove it and sync again, "
-                "keeping the validator's key and signer state."
+                f"{name} is corrupt at byte {good}: a damaged record is followed by whole ones. Check the disk. Then "
+                "restore the data directory from a backup, or remove it with `cmt node reset` and sync again; keep "
+                "the validator's key and signer state in either case."
             )
-    with path.open("r+b") as file:
-        file.truncate(position)
-        file.flush()
-        os.fsync(file.fileno())
+        content, size = frame
+        records += content
+        good += size
+        is_damaged = size < len(MARKER) + len(segment)
+    return tuple(records), good
 
 
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
+def _decode_frame(segment: bytes) -> tuple[list[Record], int] | None:
+    """Return the records of what follows a marker and the size of the frame in the file, None where it is damaged."""
+    content = segment.replace(_ESCAPED, MAGIC)
+    if len(content) < _FRAME.size:
+        return None
+    crc, length = _FRAME.unpack_from(content)
+    body = content[_FRAME.size : _FRAME.size + length]
+    if len(body) != length or zlib.crc32(body, zlib.crc32(content[4:8])) != crc:
+        return None
+    records = _decode_records(body)
+    return None if records is None else (records, len(encode_frame(records)))
+
+
+def _decode_records(body: bytes) -> list[Record] | None:
+    records = []
+    position = 0
+    while position < len(body):
+        if position + _RECORD.size > len(body):
+            return None
+        kind, length = _RECORD.unpack_from(body, position)
+        position += _RECORD.size
+        payload = body[position : position + length]
+        position += length
+        if kind not in RecordType.__members__.values() or len(payload) != length:
+            return None
+        records.append(Record(RecordType(kind), payload))
+    return records
+
+
+def _remove(directory: Directory, name: str) -> None:
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        directory.remove(name)
+    except OSError as error:
+        raise StorageError(f"the write-ahead log {name} cannot be removed: {error}") from error

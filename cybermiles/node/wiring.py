@@ -7,8 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cybermiles.application.application import ChainApplication
+from cybermiles.consensus.alone import NoEvidence
+from cybermiles.consensus.core.timeouts import EngineSettings
+from cybermiles.consensus.ports import RunnerPorts
 from cybermiles.consensus.privval import FileSigner
-from cybermiles.consensus.solo import SoloEngine, SoloSettings
+from cybermiles.consensus.runner import ConsensusRunner
+from cybermiles.consensus.settings import RunnerSettings
+from cybermiles.consensus.validator_key import load_key
+from cybermiles.consensus.verifier import BatchVerifier
 from cybermiles.execution.genesis import genesis_block
 from cybermiles.execution.parent import Chain
 from cybermiles.mempool.admission import Admission
@@ -33,6 +39,7 @@ from cybermiles.rpc.operator_pages import OperatorPages
 from cybermiles.rpc.operator_server import OperatorServer
 from cybermiles.rpc.service import RpcPorts, build_server
 from cybermiles.runtime.clock import SystemClock
+from cybermiles.runtime.directory import OsDirectory
 from cybermiles.runtime.event_bus import EventBus
 from cybermiles.runtime.executor import Worker
 from cybermiles.storage.database import Database
@@ -61,17 +68,19 @@ class Workers:
     calls: Worker
     """Runs RPC calls."""
     signatures: Worker
-    """Recovers senders."""
+    """Recovers senders and checks votes."""
+    log: Worker
+    """Waits for the disk before the node signs."""
 
     def close(self) -> None:
         """Wait for what runs."""
-        for worker in (self.blocks, self.calls, self.signatures):
+        for worker in (self.blocks, self.calls, self.signatures, self.log):
             worker.close()
 
 
 def open_workers() -> Workers:
     """Start the threads."""
-    return Workers(Worker("blocks"), Worker("calls"), Worker("signatures", SIGNATURE_THREADS))
+    return Workers(Worker("blocks"), Worker("calls"), Worker("signatures", SIGNATURE_THREADS), Worker("log"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +89,7 @@ class Components:
 
     store: LevelDB
     signer: FileSigner
-    engine: SoloEngine
+    engine: ConsensusRunner
     rpc: RpcServer | None
     operators: OperatorServer | None
     """The listener of `metrics.listen`."""
@@ -104,7 +113,14 @@ def build(config: NodeConfig, directory: DataDir, document: GenesisDocument, wor
     events: EventBus[Event] = EventBus()
     mempool = _mempool(config, document, database, workers, events, clock)
     metrics = create_metrics()
-    signer = FileSigner(directory.validator_key, directory.validator_state, document.chain_id, document.hash)
+    signer = FileSigner(
+        load_key(directory.validator_key),
+        directory=OsDirectory(directory.validator_state.parent),
+        state_name=directory.validator_state.name,
+        chain_id=document.chain_id,
+        genesis_hash=document.hash,
+        worker=workers.log,
+    )
     blocks = BlockMetrics(metrics, lambda _height: document.validator_set, signer.address)
     application = ChainApplication(
         chain=_chain(document),
@@ -113,18 +129,18 @@ def build(config: NodeConfig, directory: DataDir, document: GenesisDocument, wor
         worker=workers.blocks,
         listeners=(mempool, CommittedBlocks(events.publish), blocks),
     )
-    engine = SoloEngine(
-        application=application,
-        transactions=mempool,
-        signer=signer,
-        clock=clock,
-        settings=SoloSettings(
-            block_interval_ms=config.consensus.block_interval_ms or document.params.block_interval_ms,
-            create_empty_blocks=config.consensus.create_empty_blocks,
+    engine = ConsensusRunner(
+        RunnerPorts(
+            application=application,
+            transactions=mempool,
+            evidence=NoEvidence(),
+            signer=signer,
+            verifier=BatchVerifier(workers.signatures),
+            clock=clock,
+            log_directory=OsDirectory(directory.wal),
+            worker=workers.log,
         ),
-        wal_directory=directory.wal,
-        chain_id=document.chain_id,
-        genesis_hash=document.hash,
+        _runner_settings(config, document),
     )
     view = ChainView(database, document.chain_id, document.params, mempool.candidates)
     info = _node_info(config, document, view, signer)
@@ -152,6 +168,24 @@ def build(config: NodeConfig, directory: DataDir, document: GenesisDocument, wor
         metrics=metrics,
         events=feed,
         clock=clock,
+    )
+
+
+def _runner_settings(config: NodeConfig, document: GenesisDocument) -> RunnerSettings:
+    params = document.params
+    return RunnerSettings(
+        chain_id=document.chain_id,
+        genesis_hash=document.hash,
+        engine=EngineSettings(
+            timeouts=config.timeouts,
+            rebroadcast_ms=config.consensus.rebroadcast_ms,
+            clock_precision_ms=params.clock_precision_ms,
+            message_delay_ms=params.message_delay_ms,
+        ),
+        block_interval_ms=config.consensus.block_interval_ms or params.block_interval_ms,
+        create_empty_blocks=config.consensus.create_empty_blocks,
+        max_value_bytes=params.max_value_bytes,
+        double_sign_check_heights=config.consensus.double_sign_check_height,
     )
 
 

@@ -1,7 +1,7 @@
 """Work that runs beside its owner: the owner is woken and collects the result itself, so it stays the only writer.
 
-    Call    one coroutine; its result or exception waits until the owner takes it
-    Alarm   wakes the owner at a time, of which there is always one, the earliest asked for
+Call    one coroutine; its result or exception waits until the owner takes it
+Alarm   wakes the owner at a time, of which there is always one, the earliest asked for
 """
 
 from __future__ import annotations

@@ -1,0 +1,148 @@
+"""The blocks of one height as bytes: collected part by part under announced roots, and kept once accepted.
+
+    proposal ──expect──► PartSet under its header      part ──add──► complete ──► the application's verdict
+                                                                                       │
+                     every proposal that announced these parts ◄──ValueChecked────────┘
+
+Only parts that a proposer of the height signed for are collected, and only as many as a block may have. Who proposes
+may lie about the hash, the root and their belonging together; so a verdict is about a hash *under* parts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cybermiles.consensus.core.inputs import ValueChecked
+from cybermiles.errors import ProtocolViolation
+from cybermiles.types.part_set import PART_BYTES, PartSet
+
+if TYPE_CHECKING:
+    from cybermiles.consensus.messages import PartMessage
+    from cybermiles.types.abci import Verdict
+    from cybermiles.types.part_set import PartsHeader
+    from cybermiles.types.primitives import Hash32
+    from cybermiles.types.proposal import SignedProposal
+
+MAX_SETS = 8
+"""Part sets of one height; more than one takes a round that failed, more than two a liar."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteValue:
+    """All parts are here; the application is to say what they are."""
+
+    parts: PartsHeader
+    value: bytes
+
+
+@dataclass(slots=True)
+class _Announced:
+    """Parts under one header, and the blocks that proposals say they are."""
+
+    parts: PartSet
+    block_hashes: list[Hash32]
+    verdict: Verdict | None = None
+
+
+class Values:
+    """Owned by the runner; one for each height."""
+
+    def __init__(self, height: int, max_value_bytes: int) -> None:
+        self._height = height
+        self._max_parts = -(-max_value_bytes // PART_BYTES)
+        self._announced: dict[PartsHeader, _Announced] = {}
+        self._accepted: dict[Hash32, bytes] = {}
+
+    @property
+    def accepted_count(self) -> int:
+        """How many blocks of this height were accepted."""
+        return len(self._accepted)
+
+    def value(self, block_hash: Hash32) -> bytes | None:
+        """Return an accepted block's bytes."""
+        return self._accepted.get(block_hash)
+
+    def part_set(self, root: Hash32) -> PartSet | None:
+        """Return the parts under a root as far as they are here."""
+        sets = [announced.parts for header, announced in self._announced.items() if header.root == root]
+        return max(sets, key=lambda parts: parts.bits.bit_count(), default=None)
+
+    def expect(self, proposal: SignedProposal, needed: tuple[Hash32, ...]) -> ValueChecked | None:
+        """Collect the parts of a proposal that the engine keeps; return the verdict where it is known already.
+
+        `needed` are blocks whose parts must stay when there is no room for all.
+        """
+        header, block_hash = proposal.parts, proposal.block_hash
+        if header.total > self._max_parts:
+            return self._checked(header, block_hash, None)
+        if block_hash in self._accepted and header not in self._announced:
+            return None  # the engine knows the block's parts and that these are others
+        announced = self._announced.get(header)
+        if announced is None:
+            self._make_room(needed)
+            announced = self._announced[header] = _Announced(PartSet(header), [])
+        if block_hash in announced.block_hashes:
+            return None
+        announced.block_hashes.append(block_hash)
+        return None if announced.verdict is None else self._checked(header, block_hash, announced.verdict)
+
+    def add(self, message: PartMessage) -> tuple[bool, CompleteValue | None]:
+        """Take a part: whether it is news, and the value that it completes.
+
+        Raises ProtocolViolation where the part proves itself under nothing that was announced with its root.
+        """
+        known = [announced for header, announced in self._announced.items() if header.root == message.root]
+        violation: ProtocolViolation | None = None
+        for announced in known:
+            try:
+                if not announced.parts.add(message.part):
+                    return False, None
+            except ProtocolViolation as error:
+                violation = error
+                continue
+            complete = announced.parts.is_complete
+            header = announced.parts.header
+            return True, CompleteValue(header, announced.parts.value()) if complete else None
+        if violation is not None and len(known) == 1:
+            raise violation
+        return False, None
+
+    def checked(self, complete: CompleteValue, verdict: Verdict) -> list[ValueChecked]:
+        """Note the application's verdict and return what the engine is to be told."""
+        announced = self._announced.get(complete.parts)
+        if verdict.accepted and verdict.block_hash is not None:
+            self._accepted[verdict.block_hash] = complete.value
+        if announced is None:
+            return []
+        announced.verdict = verdict
+        return [self._checked(complete.parts, block_hash, verdict) for block_hash in announced.block_hashes]
+
+    def keep(self, value: bytes, parts: PartSet, verdict: Verdict) -> list[ValueChecked]:
+        """Keep a block that did not come in parts: built here, synced, or read from the log.
+
+        Returns what the engine is to be told where it was not told otherwise.
+        """
+        announced = self._announced.setdefault(parts.header, _Announced(parts, []))
+        announced.parts = parts
+        if verdict.block_hash is not None and verdict.block_hash not in announced.block_hashes:
+            announced.block_hashes.append(verdict.block_hash)
+        return self.checked(CompleteValue(parts.header, value), verdict)
+
+    def _checked(self, header: PartsHeader, block_hash: Hash32, verdict: Verdict | None) -> ValueChecked:
+        accepted = verdict is not None and verdict.accepted and verdict.block_hash == block_hash
+        return ValueChecked(
+            height=self._height,
+            block_hash=block_hash,
+            parts=header,
+            accepted=accepted,
+            timestamp=verdict.timestamp if verdict is not None and accepted else 0,
+        )
+
+    def _make_room(self, needed: tuple[Hash32, ...]) -> None:
+        if len(self._announced) < MAX_SETS:
+            return
+        for header, announced in self._announced.items():
+            if not any(block_hash in needed for block_hash in announced.block_hashes):
+                del self._announced[header]
+                return
