@@ -46,11 +46,14 @@ RETRY_CAP_MS = 3_600_000
 _MAX_FILE_ENTRIES = (NEW_BUCKETS + TRIED_BUCKETS) * BUCKET_SIZE
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """What is known of one address."""
 
     address: PeerAddress
+    group: str
+    """Its network group, and its subnet below: computed once, compared often."""
+    subnet: str
     source: str
     """Network group of who told us."""
     attempts: int = 0
@@ -106,7 +109,7 @@ class AddressBook:
         known = self._entries.get(address.id)
         if known is not None and (known.is_tried or known.attempts == 0):
             return False
-        entry = Entry(address, network_group(source_host))
+        entry = _entry(address, network_group(source_host))
         if known is not None:
             self.remove(address.id)
         return self._place(entry)
@@ -127,7 +130,8 @@ class AddressBook:
         if not self._is_acceptable(address):
             return
         self.remove(address.id)
-        self._place(Entry(address, network_group(address.endpoint.host), 0, now_ms, now_ms))
+        entry = _entry(address, network_group(address.endpoint.host))
+        self._place(replace(entry, last_attempt_ms=now_ms, last_success_ms=now_ms))
 
     def remove(self, node_id: NodeId) -> None:
         """Forget a node."""
@@ -150,9 +154,7 @@ class AddressBook:
                 due = [
                     entry.address
                     for entry in map(self._entries.__getitem__, self._buckets[key])
-                    if entry.address.id not in skip
-                    and entry.is_due(now_ms)
-                    and network_group(entry.address.endpoint.host) not in groups
+                    if entry.address.id not in skip and entry.is_due(now_ms) and entry.group not in groups
                 ]
                 if due:
                     return due[self._below(len(due))]
@@ -197,8 +199,7 @@ class AddressBook:
         """Put an entry that is not in the book into its bucket; False where the bucket has better ones."""
         key = self._bucket_of(entry)
         bucket = [self._entries[node_id] for node_id in self._buckets.get(key, ())]
-        subnet = _subnet(entry.address.endpoint.host)
-        neighbours = [other for other in bucket if _subnet(other.address.endpoint.host) == subnet]
+        neighbours = [other for other in bucket if other.subnet == entry.subnet]
         rivals = neighbours if len(neighbours) >= MAX_PER_SUBNET else bucket if len(bucket) >= BUCKET_SIZE else []
         if rivals:
             loser = _loser(rivals)
@@ -210,12 +211,10 @@ class AddressBook:
         return True
 
     def _bucket_of(self, entry: Entry) -> tuple[str, int]:
-        host = entry.address.endpoint.host
-        group = network_group(host)
         if entry.is_tried:
-            slot = self._hash("tried slot", host) % TRIED_BUCKETS_PER_GROUP
-            return "tried", self._hash("tried", group, str(slot)) % TRIED_BUCKETS
-        slot = self._hash("new slot", group, entry.source) % NEW_BUCKETS_PER_SOURCE
+            slot = self._hash("tried slot", entry.address.endpoint.host) % TRIED_BUCKETS_PER_GROUP
+            return "tried", self._hash("tried", entry.group, str(slot)) % TRIED_BUCKETS
+        slot = self._hash("new slot", entry.group, entry.source) % NEW_BUCKETS_PER_SOURCE
         return "new", self._hash("new", entry.source, str(slot)) % NEW_BUCKETS
 
     def _hash(self, *parts: str) -> int:
@@ -228,6 +227,11 @@ class AddressBook:
             other = index + self._below(len(items) - index)
             items[index], items[other] = items[other], items[index]
         return items[:wanted]
+
+
+def _entry(address: PeerAddress, source: str) -> Entry:
+    host = address.endpoint.host
+    return Entry(address=address, group=network_group(host), subnet=_subnet(host), source=source)
 
 
 def _loser(rivals: list[Entry]) -> Entry | None:
@@ -253,7 +257,12 @@ def _subnet(host: str) -> str:
 def _parse_entry(fields: list[object]) -> Entry:
     address, source, *numbers = fields
     attempts, last_attempt_ms, last_success_ms = map(_parse_count, numbers)
-    return Entry(PeerAddress.parse(str(address)), str(source), attempts, last_attempt_ms, last_success_ms)
+    return replace(
+        _entry(PeerAddress.parse(str(address)), str(source)),
+        attempts=attempts,
+        last_attempt_ms=last_attempt_ms,
+        last_success_ms=last_success_ms,
+    )
 
 
 def _parse_count(number: object) -> int:
