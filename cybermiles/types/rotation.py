@@ -85,9 +85,8 @@ class Rotation:
         return Rotation(validators, tuple(priorities), _highest(priorities, validators))
 
     def following(self, changed: ValidatorSet | None) -> Rotation:
-        """Return the next height's rotation; `changed` is its set, None where it stays."""
-        taken_in = self if changed is None or changed == self.validators else self.updated(changed)
-        return taken_in.advanced()
+        """Return the next height's rotation; `changed` is its set, None where it stays (which gives the same)."""
+        return (self if changed is None else self.updated(changed)).advanced()
 
     def to_item(self) -> list[Item]:
         """Return the RLP item [[[key, operator, power, priority + 2^63]…], proposer index]."""
