@@ -1,4 +1,4 @@
-"""The height being decided, as RPC and operators see it: the engine's state with the validators' names."""
+"""The height being decided, as RPC and operators see it: the runner's state with the validators' names."""
 
 from __future__ import annotations
 
@@ -11,34 +11,28 @@ from cybermiles.types.vote import VoteType
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cybermiles.consensus.core.round_state import RoundValue, Step
+    from cybermiles.consensus.core.round_state import RoundValue
     from cybermiles.consensus.messages import RoundView
     from cybermiles.types.validator import Validator, ValidatorSet
     from cybermiles.types.vote import Vote
 
 
-class EngineState(Protocol):
-    """What is read of the consensus core, `consensus.core.engine.Engine`."""
+class RunnerState(Protocol):
+    """What is read of `consensus.runner.ConsensusRunner`."""
 
     @property
-    def height(self) -> int: ...
+    def view(self) -> RoundView: ...
     @property
-    def round(self) -> int: ...
-    @property
-    def step(self) -> Step: ...
+    def engine(self) -> LockState | None: ...
     @property
     def validators(self) -> ValidatorSet: ...
-    @property
-    def locked(self) -> RoundValue | None: ...
-    @property
-    def valid(self) -> RoundValue | None: ...
 
-    def proposer(self, round_: int) -> Validator:
-        """Return who proposes in a round."""
+    def proposer(self, round_: int) -> Validator | None:
+        """Return who proposes in a round of the view's height."""
         ...
 
     def votes(self, round_: int, type_: VoteType) -> tuple[Vote | None, ...]:
-        """Return the first vote of each validator, in the order of the set."""
+        """Return the first vote of each validator, in the order of the set; empty where nothing has started."""
         ...
 
     def explain(self) -> str:
@@ -46,40 +40,53 @@ class EngineState(Protocol):
         ...
 
 
-def consensus_status(engine: EngineState, view: RoundView, names: Mapping[bytes, str]) -> ConsensusStatus:
-    """Return the engine's state; `names` maps consensus addresses to names, and its explanation names them too."""
-    if engine.height == 0:
+class LockState(Protocol):
+    """What is read of the core itself."""
+
+    @property
+    def locked(self) -> RoundValue | None: ...
+    @property
+    def valid(self) -> RoundValue | None: ...
+
+
+def consensus_status(runner: RunnerState, names: Mapping[bytes, str]) -> ConsensusStatus:
+    """Return where the height stands; `names` maps consensus addresses to names, and the explanation has them too."""
+    view = runner.view
+    if view.height == 0:
         return _starting(view)
-    round_ = max(engine.round, 0)
-    proposer = engine.proposer(round_).address
-    prevotes = engine.votes(round_, VoteType.PREVOTE)
-    precommits = engine.votes(round_, VoteType.PRECOMMIT)
+    round_ = max(view.round, 0)
+    members = runner.validators.validators
+    proposer = runner.proposer(round_)
+    nothing: tuple[Vote | None, ...] = (None,) * len(members)
+    prevotes = runner.votes(round_, VoteType.PREVOTE) or nothing
+    precommits = runner.votes(round_, VoteType.PRECOMMIT) or nothing
+    core = runner.engine if view.is_started else None
     return ConsensusStatus(
-        height=engine.height,
+        height=view.height,
         round=round_,
-        step=engine.step.name.lower(),
+        step=view.step.name.lower(),
         is_started=view.is_started,
         is_catching_up=view.is_catching_up,
-        explanation=with_names(engine.explain(), engine.validators, names),
-        locked_round=None if engine.locked is None else engine.locked.round,
-        valid_round=None if engine.valid is None else engine.valid.round,
+        explanation=with_names(runner.explain(), runner.validators, names),
+        locked_round=None if core is None or core.locked is None else core.locked.round,
+        valid_round=None if core is None or core.valid is None else core.valid.round,
         validators=tuple(
             ValidatorVotes(
                 name=names.get(member.address, ""),
                 address=member.address,
                 operator=member.operator,
                 power=member.power,
-                is_proposer=member.address == proposer,
+                is_proposer=member == proposer,
                 prevote=_voted(prevote),
                 precommit=_voted(precommit),
             )
-            for member, prevote, precommit in zip(engine.validators.validators, prevotes, precommits, strict=True)
+            for member, prevote, precommit in zip(members, prevotes, precommits, strict=True)
         ),
     )
 
 
 def _starting(view: RoundView) -> ConsensusStatus:
-    """Return the state before the engine's first height."""
+    """Return the state before the first height."""
     return ConsensusStatus(
         height=view.height,
         round=0,
@@ -90,31 +97,6 @@ def _starting(view: RoundView) -> ConsensusStatus:
         locked_round=None,
         valid_round=None,
         validators=(),
-    )
-
-
-def lone_status(height: int, validator: Validator, name: str) -> ConsensusStatus:
-    """Return the state of a network of one validator between two blocks."""
-    return ConsensusStatus(
-        height=height,
-        round=0,
-        step="propose",
-        is_started=False,
-        is_catching_up=False,
-        explanation=f"height {height} waits for its time, or for a transaction: its only validator is this node",
-        locked_round=None,
-        valid_round=None,
-        validators=(
-            ValidatorVotes(
-                name=name,
-                address=validator.address,
-                operator=validator.operator,
-                power=validator.power,
-                is_proposer=True,
-                prevote=None,
-                precommit=None,
-            ),
-        ),
     )
 
 

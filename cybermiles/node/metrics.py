@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from cybermiles.runtime.clock import Clock
     from cybermiles.types.block import Block
     from cybermiles.types.events import Event
-    from cybermiles.types.validator import ValidatorSet
+    from cybermiles.types.validator import Validator, ValidatorSet
 
 LAG_PROBE_SECONDS = 0.25
 
@@ -102,7 +102,9 @@ class BlockMetrics:
     `validators_at` returns the set that decides a height; `own` is this node's consensus address.
     """
 
-    def __init__(self, metrics: NodeMetrics, validators_at: Callable[[int], ValidatorSet], own: bytes | None) -> None:
+    def __init__(
+        self, metrics: NodeMetrics, validators_at: Callable[[int], ValidatorSet | None], own: bytes | None
+    ) -> None:
         self._metrics = metrics
         self._validators_at = validators_at
         self._own = own
@@ -129,8 +131,8 @@ class BlockMetrics:
         if not commit.signatures:
             return
         metrics = self._metrics.consensus
-        members = self._validators_at(commit.height).validators
-        missing = [member for member, signed in zip(members, commit.signatures, strict=True) if signed is None]
+        members = self._members(commit.height)
+        missing = [member for member, signed in zip(members, commit.signatures, strict=False) if signed is None]
         metrics.missing_validators.set(len(missing))
         metrics.missing_validators_power.set(sum(member.power for member in missing))
         if any(member.address == self._own for member in missing):
@@ -142,10 +144,14 @@ class BlockMetrics:
         power: dict[bytes, int] = {}
         for raw in block.consensus.evidence:
             evidence = decode_evidence(raw)
-            member = self._validators_at(evidence.height).by_address(evidence.validator)
-            power[evidence.validator] = 0 if member is None else member.power
+            members = self._members(evidence.height)
+            power[evidence.validator] = sum(m.power for m in members if m.address == evidence.validator)
         self._metrics.consensus.byzantine_validators.set(len(power))
         self._metrics.consensus.byzantine_validators_power.set(sum(power.values()))
+
+    def _members(self, height: int) -> tuple[Validator, ...]:
+        validators = self._validators_at(height)
+        return () if validators is None else validators.validators
 
     def _count_execution(self, outcome: BlockOutcome) -> None:
         evm, coins = self._metrics.evm, self._metrics.coins

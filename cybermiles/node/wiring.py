@@ -21,9 +21,10 @@ from cybermiles.mempool.admission import Admission
 from cybermiles.mempool.pool import Pool
 from cybermiles.mempool.service import MempoolService
 from cybermiles.node.chain_view import ChainView
-from cybermiles.node.consensus_view import lone_status, node_identity
+from cybermiles.node.consensus_view import consensus_status, node_identity
 from cybermiles.node.events import CommittedBlocks, EventFeed
 from cybermiles.node.info import LocalNode, client_version
+from cybermiles.node.metering import MeteredApplication
 from cybermiles.node.metrics import (
     BlockMetrics,
     NodeMetrics,
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     from cybermiles.chain.genesis import GenesisDocument
     from cybermiles.node.config import NodeConfig
     from cybermiles.node.data_dir import DataDir
-    from cybermiles.rpc.node_status import ConsensusStatus, NodeIdentity
+    from cybermiles.rpc.node_status import NodeIdentity
     from cybermiles.rpc.server import RpcServer
     from cybermiles.types.events import Event
 
@@ -113,15 +114,8 @@ def build(config: NodeConfig, directory: DataDir, document: GenesisDocument, wor
     events: EventBus[Event] = EventBus()
     mempool = _mempool(config, document, database, workers, events, clock)
     metrics = create_metrics()
-    signer = FileSigner(
-        load_key(directory.validator_key),
-        directory=OsDirectory(directory.validator_state.parent),
-        state_name=directory.validator_state.name,
-        chain_id=document.chain_id,
-        genesis_hash=document.hash,
-        worker=workers.log,
-    )
-    blocks = BlockMetrics(metrics, lambda _height: document.validator_set, signer.address)
+    signer = _signer(directory, document, workers)
+    blocks = BlockMetrics(metrics, database.validators.validators, signer.address)
     application = ChainApplication(
         chain=_chain(document),
         database=database,
@@ -131,7 +125,7 @@ def build(config: NodeConfig, directory: DataDir, document: GenesisDocument, wor
     )
     engine = ConsensusRunner(
         RunnerPorts(
-            application=application,
+            application=MeteredApplication(application, metrics.abci, clock),
             transactions=mempool,
             evidence=NoEvidence(),
             signer=signer,
@@ -143,7 +137,7 @@ def build(config: NodeConfig, directory: DataDir, document: GenesisDocument, wor
         _runner_settings(config, document),
     )
     view = ChainView(database, document.chain_id, document.params, mempool.candidates)
-    info = _node_info(config, document, view, signer)
+    info = _node_info(config, document, engine, signer)
     _copy_at_scrape(metrics, info, PoolMetrics(metrics.mempool, mempool), directory, signer.address)
     feed = EventFeed(events)
     pages = OperatorPages(view, info, clock, metrics.registry)
@@ -168,6 +162,17 @@ def build(config: NodeConfig, directory: DataDir, document: GenesisDocument, wor
         metrics=metrics,
         events=feed,
         clock=clock,
+    )
+
+
+def _signer(directory: DataDir, document: GenesisDocument, workers: Workers) -> FileSigner:
+    return FileSigner(
+        load_key(directory.validator_key),
+        directory=OsDirectory(directory.validator_state.parent),
+        state_name=directory.validator_state.name,
+        chain_id=document.chain_id,
+        genesis_hash=document.hash,
+        worker=workers.log,
     )
 
 
@@ -207,9 +212,9 @@ def _mempool(
     )
 
 
-def _node_info(config: NodeConfig, document: GenesisDocument, view: ChainView, signer: FileSigner) -> LocalNode:
-    """Return what the only node of a one-validator network says of itself."""
-    founder = document.validators[0]
+def _node_info(config: NodeConfig, document: GenesisDocument, runner: ConsensusRunner, signer: FileSigner) -> LocalNode:
+    """Return what a node without peers says of itself."""
+    names = {founder.validator.address: founder.name for founder in document.validators}
 
     def identify() -> NodeIdentity:
         return node_identity(
@@ -217,13 +222,10 @@ def _node_info(config: NodeConfig, document: GenesisDocument, view: ChainView, s
             moniker=config.p2p.moniker,
             listen_address=None,
             public_key=signer.public_key,
-            validators=document.validator_set,
+            validators=runner.validators if runner.view.height else document.validator_set,
         )
 
-    def consensus() -> ConsensusStatus:
-        return lone_status(view.head_height() + 1, founder.validator, founder.name)
-
-    return LocalNode(network_id=document.chain_id, identify=identify, consensus=consensus)
+    return LocalNode(network_id=document.chain_id, identify=identify, consensus=lambda: consensus_status(runner, names))
 
 
 def _copy_at_scrape(

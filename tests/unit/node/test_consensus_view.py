@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from cybermiles.consensus.core.round_state import RoundValue, Step
 from cybermiles.consensus.messages import RoundView
-from cybermiles.node.consensus_view import consensus_status, lone_status, node_identity, with_names
+from cybermiles.node.consensus_view import consensus_status, node_identity, with_names
 from cybermiles.node.info import LocalNode
 from cybermiles.rpc.ports import SyncProgress
 from cybermiles.types.validator import Validator, ValidatorSet, consensus_address
@@ -21,19 +21,23 @@ VIEW = RoundView(height=7, round=1, step=Step.PREVOTE, is_started=True, is_catch
 HASH = b"\x05" * 32
 
 
-class FakeEngine:
-    height = 7
-    round = 1
-    step = Step.PREVOTE
+class FakeRunner:
+    view = VIEW
     validators = SET
     locked = None
     valid = RoundValue(HASH, 0)
 
+    @property
+    def engine(self):
+        return self
+
     def proposer(self, round_):
-        return SET.validators[round_]
+        return SET.validators[round_] if self.view.is_started else None
 
     def votes(self, round_, type_):
-        assert round_ == max(self.round, 0)
+        assert round_ == max(self.view.round, 0)
+        if not self.view.is_started:
+            return ()
         if type_ is VoteType.PRECOMMIT:
             return (None, None, None)
         return (vote(ALICE, HASH), vote(BOB, None), None)
@@ -47,7 +51,7 @@ def vote(validator, block_hash):
 
 
 def test_the_engines_state_is_told_with_the_validators_names():
-    status = consensus_status(FakeEngine(), VIEW, NAMES)
+    status = consensus_status(FakeRunner(), NAMES)
     assert (status.height, status.round, status.step, status.is_started) == (7, 1, "prevote", True)
     assert status.explanation == f"height 7 waits for {CAROL.address.hex()} (carol)"
     assert (status.locked_round, status.valid_round) == (None, 0)
@@ -59,25 +63,28 @@ def test_the_engines_state_is_told_with_the_validators_names():
 
 
 def test_before_the_first_round_the_first_proposer_is_shown():
-    engine = FakeEngine()
-    engine.round = -1
-    status = consensus_status(engine, replace(VIEW, round=-1), NAMES)
+    runner = FakeRunner()
+    runner.view = replace(VIEW, round=-1)
+    status = consensus_status(runner, NAMES)
     assert status.round == 0
     assert status.validators[0].is_proposer
 
 
-def test_before_the_first_height_there_is_nothing_to_ask_the_engine():
-    engine = FakeEngine()
-    engine.height = 0
-    engine.validators = None
-    status = consensus_status(engine, VIEW, NAMES)
+def test_between_two_heights_nobody_has_voted_and_nothing_is_locked():
+    runner = FakeRunner()
+    runner.view = replace(VIEW, is_started=False)
+    status = consensus_status(runner, NAMES)
+    assert (status.is_started, status.valid_round) == (False, None)
+    assert {v.prevote for v in status.validators} == {v.precommit for v in status.validators} == {None}
+    assert not any(v.is_proposer for v in status.validators)
+
+
+def test_before_the_first_height_there_is_nothing_to_ask_for():
+    runner = FakeRunner()
+    runner.view = replace(VIEW, height=0)
+    runner.validators = None
+    status = consensus_status(runner, NAMES)
     assert (status.explanation, status.validators) == ("the node is starting", ())
-
-
-def test_a_lone_validator_waits_for_nobody():
-    status = lone_status(5, ALICE, "alice")
-    assert status.quorum_power == 3
-    assert "only validator is this node" in status.explanation
 
 
 def test_a_key_outside_the_set_has_no_power():
@@ -102,7 +109,7 @@ def test_a_node_answers_from_whoever_knows_at_the_time():
         identify=lambda: node_identity(
             id_="ab" * 20, moniker="", listen_address="h:1", public_key=KEYS[0], validators=SET
         ),
-        consensus=lambda: lone_status(5, ALICE, ""),
+        consensus=lambda: consensus_status(FakeRunner(), NAMES),
         peers=lambda: tuple(peers),
         sync_progress=lambda: SyncProgress(1, 2, 3),
     )
