@@ -153,7 +153,10 @@ def _decode_frame(segment: bytes) -> tuple[list[Record], int] | None:
     if len(body) != length or zlib.crc32(body, zlib.crc32(content[4:8])) != crc:
         return None
     records = _decode_records(body)
-    return None if records is None else (records, len(encode_frame(records)))
+    if records is None:
+        return None
+    encoded = encode_frame(records)
+    return (records, len(encoded)) if (MARKER + segment).startswith(encoded) else None
 
 
 def _decode_records(body: bytes) -> list[Record] | None:
