@@ -51,6 +51,8 @@ class ConsensusMetrics:
     """Validators that the newest block proves to have signed twice."""
     byzantine_validators_power: Gauge = gauge()
     """Their power together."""
+    committed_evidence_total: Counter = counter()
+    """Proofs of signing twice in the blocks committed since the start of the process."""
     round_voting_power_percent: Gauge = gauge("vote_type")
     """Share of the power whose vote of the current round has arrived, 0 to 100."""
     proposal_create_total: Counter = counter()

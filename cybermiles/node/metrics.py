@@ -146,6 +146,7 @@ class BlockMetrics:
             evidence = decode_evidence(raw)
             members = self._members(evidence.height)
             power[evidence.validator] = sum(m.power for m in members if m.address == evidence.validator)
+        self._metrics.consensus.committed_evidence_total.inc(by=len(block.consensus.evidence))
         self._metrics.consensus.byzantine_validators.set(len(power))
         self._metrics.consensus.byzantine_validators_power.set(sum(power.values()))
 

@@ -138,6 +138,7 @@ def test_proven_liars_are_counted_once_with_their_power():
     BlockMetrics(metrics, lambda _: VALIDATORS, OWN).block_committed(block, outcomes(block))
     assert value(metrics, "cmt_consensus_byzantine_validators") == 1
     assert value(metrics, "cmt_consensus_byzantine_validators_power") == 3
+    assert value(metrics, "cmt_consensus_committed_evidence_total") == 2
 
 
 def test_where_the_height_stands_is_copied():
