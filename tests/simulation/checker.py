@@ -180,22 +180,28 @@ class Checker:
         self.evidence.add(evidence.hash)
 
     def core_handled(self, node: int, address: bytes, engine) -> None:
-        """A core took an input; what it holds must agree with what its key signed."""
-        height = engine.height
-        locks = self._locks.get((address, height))
-        locked, valid = engine.locked, engine.valid
-        last = max(locks) if locks else None
+        """A core took an input; what it holds must agree with what its key signed, or is about to sign."""
+        height, locked, valid = engine.height, engine.locked, engine.valid
+        last = self._last_lock(address, height)
         held = None if locked is None else (locked.round, locked.block_hash)
-        if held != last and not self._is_signing(last, held, height):
+        is_about_to_sign = held is not None and (last is None or held[0] > last[0]) and self.has_polka(height, *held)
+        if held != last and not is_about_to_sign:
             raise Violation("lock memory", f"node {node} is locked on {_pair(held)}, its key on {_pair(last)}")
-        if held is not None and (valid is None or valid.round < locked.round):
+        if locked is not None and (valid is None or valid.round < locked.round):
             raise Violation("lock memory", f"node {node}: the valid value is older than the lock")
         if valid is not None and not self.has_polka(height, valid.round, valid.block_hash):
             raise Violation("lock memory", f"node {node} holds a valid value without a polka")
 
-    def _is_signing(self, last, held, height: int) -> bool:
-        """Whether the core locked just now and the precommit is not signed yet."""
-        return held is not None and (last is None or held[0] > last[0]) and self.has_polka(height, *held)
+    def core_settled(self, node: int, address: bytes, engine) -> None:
+        """A voting core's effects are all performed, so nothing is about to be signed any more."""
+        last = self._last_lock(address, engine.height)
+        held = None if engine.locked is None else (engine.locked.round, engine.locked.block_hash)
+        if held != last:
+            raise Violation("lock memory", f"node {node} is locked on {_pair(held)}, but its key on {_pair(last)}")
+
+    def _last_lock(self, address: bytes, height: int) -> tuple[int, bytes] | None:
+        locks = self._locks.get((address, height))
+        return max(locks) if locks else None
 
     def memory(self, node: int, kept_rounds: int, round_: int) -> None:
         """The core keeps votes of this many rounds while it is in `round_`."""

@@ -322,6 +322,8 @@ class CoreNode:
                 self._perform(self._effects.popleft())
             else:
                 self._take(*self._inbox.popleft())
+        if not self._is_blocked and self.engine.is_voting:
+            self.world.checker.core_settled(self.index, self.key.address, self.engine)
 
     def _perform(self, effect: out.Effect) -> None:
         match effect:

@@ -1,0 +1,1 @@
+"""Planted bugs that the gate must find. See docs/simulation.md."""
