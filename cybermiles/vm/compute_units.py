@@ -21,6 +21,8 @@ TRANSACTION = 400
 """Signature, nonce, balance, receipt, roots of a transaction that runs no code. Tenths."""
 CREATION = 300
 """A new contract, beside its code."""
+AUTHORIZATION = 2_000
+"""One authorization of a set-code transaction: a signature to recover, an account to write."""
 DATA_BYTES_SHIFT = 4
 """Calldata: one tenth for 16 bytes (decoding, hashing, block and database writes)."""
 FRAME = 250
@@ -35,7 +37,7 @@ _HEAVY: dict[int, int] = {
     0x07: 6,  # SMOD
     0x08: 6,  # ADDMOD
     0x09: 8,  # MULMOD
-    0x0A: 40,  # EXP
+    0x0A: 150,  # EXP
     0x20: 20,  # KECCAK256
     0x31: 40,  # BALANCE
     0x37: 12,  # CALLDATACOPY
@@ -48,7 +50,7 @@ _HEAVY: dict[int, int] = {
     0x47: 20,  # SELFBALANCE
     0x51: 4,  # MLOAD
     0x52: 4,  # MSTORE
-    0x53: 6,  # MSTORE8
+    0x53: 10,  # MSTORE8
     0x54: 100,  # SLOAD
     0x55: 350,  # SSTORE: journal, trie leaf, flat state
     0x5C: 15,  # TLOAD
@@ -69,7 +71,16 @@ _HEAVY: dict[int, int] = {
 }
 
 DYNAMIC_GAS_SHIFT = 5
-"""Dynamic gas of an opcode that is neither storage nor a call: one tenth for 32 gas."""
+"""Dynamic gas of an opcode that is neither KECCAK256 nor a call: one tenth for 32 gas."""
+
+KECCAK_SHIFT = 5
+"""One tenth for 32 bytes hashed."""
+
+MESSAGE_SHIFT = 9
+"""One tenth for 512 bytes of a call's input: two copies."""
+
+CODE_SHIFT = 1
+"""One tenth for 2 bytes of initcode, and of code when a transaction first runs it: loading, jump destinations."""
 
 CODE_DEPOSIT_SHIFT = 5
 """One tenth for 32 bytes of deployed code."""
@@ -100,7 +111,7 @@ def precompile_weight(number: int, data: bytes) -> int:
     if number == 8:
         return 2_500_000 + 2_000_000 * (size // 192)
     if number == 9:
-        return 300 + (int.from_bytes(data[:4]) * 2 // 5 if size == 213 else 0)
+        return 300 + (int.from_bytes(data[:4]) * 50 if size == 213 else 0)
     return _BLS_BASE[number] + _BLS_PER_ITEM[number] * (size // _BLS_ITEM_BYTES[number])
 
 

@@ -191,6 +191,7 @@ class PyEvmBackend:
         sender = transaction.sender
         needed, needed_floor = gas_needed(transaction, self._rules.fork)
         state = self._state(world, context, transaction.data, compute_units)
+        state.compute_units -= weights.AUTHORIZATION * len(transaction.authorizations)
         self._warm(state, sender, transaction.to, transaction.access_list)
         refund = apply_authorizations(world, transaction, self._rules.chain_id)
         message = _message(

@@ -14,7 +14,6 @@ from eth.exceptions import (
     Halt,
     InsufficientStack,
     InvalidInstruction,
-    InvalidJumpDestination,
     OutOfGas,
 )
 
@@ -76,16 +75,12 @@ def run(frame: Frame, program: Program) -> None:  # noqa: C901, PLR0912, PLR0915
                 if pop():
                     if units < 0:
                         raise ComputeBudgetExceeded("compute budget exceeded")
-                    if target not in labels:
-                        raise InvalidJumpDestination("invalid jump destination")
-                    index = labels[target]
+                    index = labels[target] if target in labels else program.enter(target)
             elif kind == 7:
                 target = pop()
                 if units < 0:
                     raise ComputeBudgetExceeded("compute budget exceeded")
-                if target not in labels:
-                    raise InvalidJumpDestination("invalid jump destination")
-                index = labels[target]
+                index = labels[target] if target in labels else program.enter(target)
             elif kind == 8:
                 start = pop()
                 end = start + 32
@@ -126,6 +121,8 @@ def run(frame: Frame, program: Program) -> None:  # noqa: C901, PLR0912, PLR0915
             elif kind == 14:
                 frame.gas_left = gas
                 break
+            elif kind == 15:
+                index = argument
             else:
                 raise InvalidInstruction(f"invalid opcode: opcode 0x{argument:02x} not defined")
     except Halt:

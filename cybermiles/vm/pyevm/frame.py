@@ -21,7 +21,7 @@ from eth.vm.computation import BaseComputation
 from eth.vm.memory import Memory
 from eth.vm.stack import Stack
 
-from cybermiles.vm.compute_units import CODE_DEPOSIT_SHIFT, precompile_weight
+from cybermiles.vm.compute_units import CODE_DEPOSIT_SHIFT, CODE_SHIFT, MESSAGE_SHIFT, precompile_weight
 from cybermiles.vm.pyevm.dispatch import STACK_LIMIT, ComputeBudgetExceeded, run
 from cybermiles.vm.validity import MAX_INITCODE_BYTES
 
@@ -177,6 +177,7 @@ class Frame(BaseComputation):  # type: ignore[misc]  # py-evm is untyped
             world.subtract_balance(message.sender, message.value)
             world.add_balance(recipient, message.value)
         world.touch(recipient)
+        state.compute_units -= len(message.data) >> MESSAGE_SHIFT
         frame = cls(state, message, transaction_context)
         with frame:
             frame._execute()
@@ -212,6 +213,7 @@ class Frame(BaseComputation):  # type: ignore[misc]  # py-evm is untyped
         known = self.precompile_table.get(message.code_address)
         if known is None:
             if message.code:
+                self._charge_for_code(message)
                 run(self, self.programs.get(message.code, keep=not message.is_create))
         elif not message.is_delegation:
             number, precompile = known
@@ -219,6 +221,13 @@ class Frame(BaseComputation):  # type: ignore[misc]  # py-evm is untyped
             if self.state.compute_units < 0:
                 raise ComputeBudgetExceeded("compute budget exceeded")
             precompile(self)
+
+    def _charge_for_code(self, message: Any) -> None:  # noqa: ANN401
+        """Charge for loading code and finding its jump destinations, once a transaction; for initcode each time."""
+        state = self.state
+        if message.is_create or message.code_address not in state.loaded:
+            state.loaded[message.code_address] = None
+            state.compute_units -= len(message.code) >> CODE_SHIFT
 
     def _deposit(self) -> None:
         code = self.output

@@ -15,7 +15,7 @@ from eth.vm.forks.prague.opcodes import PRAGUE_OPCODES
 from cybermiles.crypto.hashing import keccak256
 from cybermiles.types.primitives import Hash32
 from cybermiles.types.receipt import Log
-from cybermiles.vm.compute_units import opcode_weights
+from cybermiles.vm.compute_units import KECCAK_SHIFT, opcode_weights
 from cybermiles.vm.pyevm.program import Kind
 from cybermiles.vm.rules import Fork
 
@@ -37,7 +37,8 @@ RESET_GAS = 2_900
 CLEAR_REFUND = 4_800
 SSTORE_SENTRY = 2_300
 NEW_ACCOUNT_GAS = 25_000
-CHILD_OPCODES = (0xF0, 0xF1, 0xF2, 0xF4, 0xF5, 0xFA)
+METERING_OPCODES = (0x20, 0xF0, 0xF1, 0xF2, 0xF4, 0xF5, 0xFA)
+"""KECCAK256, creations and calls charge compute units themselves."""
 
 
 def _signed(value: int) -> int:
@@ -117,6 +118,7 @@ def keccak(frame: Frame) -> None:
     start, size = frame.stack_pop_ints(2)
     frame.consume_gas(6 * ((size + 31) // 32), "KECCAK256")
     frame.extend_memory(start, size)
+    frame.state.compute_units -= size >> KECCAK_SHIFT
     frame.stack_values.append(int.from_bytes(keccak256(bytes(frame.memory_bytes[start : start + size]))))
 
 
@@ -266,11 +268,11 @@ def _step(opcode: int, weight: int, stock: dict[int, Any], fork: Fork) -> Step:
     inline = _inline_step(opcode, weight, fork)
     if inline is not None:
         return inline
+    kind = Kind.METERING if opcode in METERING_OPCODES else Kind.CALLED
     if opcode in _OWN:
         function, gas = _OWN[opcode]
-        return (Kind.CALLED.value, gas, weight, function)
+        return (kind.value, gas, weight, function)
     if opcode in stock:
-        kind = Kind.CHILD if opcode in CHILD_OPCODES else Kind.CALLED
         return (kind.value, 0, weight, stock[opcode])
     return (Kind.INVALID.value, 0, weight, opcode)
 

@@ -1,18 +1,21 @@
-"""The precompile table of each fork: py-evm's, with MODEXP replaced and P256VERIFY added.
+"""The precompile table of each fork: py-evm's, with MODEXP and point evaluation replaced and P256VERIFY added.
 
 py-evm's MODEXP answers 0 for 0^0 (base of no bytes) where EIP-198 says 1, and its price goes through a float
-division; ours is integers only and knows Osaka's bounds and price. Sources: EIP-198, 2565, 7823, 7883, 7951.
+division; ours is integers only and knows Osaka's bounds and price. Its point evaluation reads the ceremony's file for
+every call (1.5 s) and checks by `assert`, which `python -O` removes. Sources: EIP-198, 2565, 4844, 7823, 7883, 7951.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eth.exceptions import VMError
+from eth.precompiles.point_evaluation import TRUSTED_SETUP_PATH
 from eth.vm.forks.cancun.computation import CANCUN_PRECOMPILES
 from eth.vm.forks.prague.computation import PRAGUE_PRECOMPILES
 
-from cybermiles.crypto import p256
+from cybermiles.crypto import kzg, p256
 from cybermiles.types.primitives import Address
 from cybermiles.vm.rules import Fork
 
@@ -20,6 +23,11 @@ if TYPE_CHECKING:
     from cybermiles.vm.pyevm.frame import Frame
 
 MODEXP = 5
+POINT_EVALUATION = 10
+POINT_EVALUATION_GAS = 50_000
+FIELD_ELEMENTS_PER_BLOB = 4_096
+BLS_MODULUS = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
+TRUSTED_SETUP = Path(TRUSTED_SETUP_PATH)
 P256VERIFY = 0x100
 P256VERIFY_GAS = 6_900
 MODEXP_MAX_BYTES = 1_024
@@ -31,6 +39,7 @@ def precompile_table(fork: Fork) -> dict[Address, tuple[int, Any]]:
     stock = CANCUN_PRECOMPILES if fork is Fork.CANCUN else PRAGUE_PRECOMPILES
     table = {Address(address): (int.from_bytes(address), function) for address, function in stock.items()}
     table[_address(MODEXP)] = (MODEXP, _modexp_osaka if fork >= Fork.OSAKA else _modexp_berlin)
+    table[_address(POINT_EVALUATION)] = (POINT_EVALUATION, point_evaluation)
     if fork >= Fork.OSAKA:
         table[_address(P256VERIFY)] = (P256VERIFY, p256verify)
     return table
@@ -48,6 +57,18 @@ def p256verify(frame: Frame) -> None:
         r, s, x, y = (int.from_bytes(data[at : at + 32]) for at in (32, 64, 96, 128))
         if p256.verify(data[:32], r, s, x, y):
             frame.output = (1).to_bytes(32)
+
+
+def point_evaluation(frame: Frame) -> None:
+    """EIP-4844: input versioned hash ‖ z ‖ y ‖ commitment ‖ proof; output the blob size and the modulus, or failure."""
+    frame.consume_gas(POINT_EVALUATION_GAS, "point evaluation")
+    data = bytes(frame.msg.data)
+    commitment, proof = data[96:144], data[144:]
+    if len(data) != 192 or data[:32] != kzg.versioned_hash(commitment):
+        raise VMError("point evaluation: bad input")
+    if not kzg.verify(TRUSTED_SETUP, commitment, data[32:64], data[64:96], proof):
+        raise VMError("point evaluation: bad proof")
+    frame.output = FIELD_ELEMENTS_PER_BLOB.to_bytes(32) + BLS_MODULUS.to_bytes(32)
 
 
 def _modexp_berlin(frame: Frame) -> None:

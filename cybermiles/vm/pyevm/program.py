@@ -1,18 +1,17 @@
-"""Contract code translated once into the steps of the dispatch loop.
+"""Contract code translated, as execution comes to it, into the steps of the dispatch loop.
 
 A step is (kind, static gas, weight in tenths of a compute unit, argument). Push data becomes an integer, jump
-destinations become step indices, and opcodes that the loop does not run in line carry the function to call. Code
-and its translation are immutable, so programs are cached by code.
+destinations become step indices, and opcodes that the loop does not run in line carry the function to call. Code is
+immutable and its translation only grows, so programs are cached by code.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from eth.exceptions import InvalidJumpDestination
 
 Step = tuple[int, int, int, Any]
 """(kind, gas, weight, argument). Any: an integer, a function, or None, as the kind says."""
@@ -35,22 +34,83 @@ class Kind(IntEnum):
     UNARY = 10
     CALLED = 11
     """An opcode function on the frame."""
-    CHILD = 12
-    """An opcode function that may run another frame."""
+    METERING = 12
+    """An opcode function that charges compute units itself, as by running another frame."""
     GAS = 13
     STOP = 14
-    INVALID = 15
+    GO_ON = 15
+    """Runs into a JUMPDEST that is translated already: goes on there. No opcode: costs nothing."""
+    INVALID = 16
+
+
+_LAST = frozenset((0x00, 0x56, 0xF3, 0xFD, 0xFF))
+"""STOP, JUMP, RETURN, REVERT, SELFDESTRUCT: what stands behind them is reached by jumps only."""
 
 
 class Program:
-    """One code's steps. `labels` maps the program counter of each JUMPDEST to its step."""
+    """One code's steps, translated as far as execution has come.
 
-    __slots__ = ("labels", "size", "steps")
+    Code that nobody runs costs nothing: not the contract inside initcode, and not the rest of a contract of which one
+    function is called. What is translated stays; `labels` maps the program counters of its JUMPDESTs to their steps.
+    """
 
-    def __init__(self, steps: list[Step], labels: dict[int, int], size: int) -> None:
-        self.steps = steps
-        self.labels = labels
-        self.size = size
+    __slots__ = ("_code", "_destinations", "_opcodes", "labels", "steps")
+
+    def __init__(self, code: bytes, opcodes: list[Step]) -> None:
+        self.steps: list[Step] = []
+        self.labels: dict[int, int] = {}
+        self._code = code
+        self._opcodes = opcodes
+        self._destinations: bytearray | None = None
+        self._translate(0)
+
+    def enter(self, target: int) -> int:
+        """Return the step of a destination without a label. Raises InvalidJumpDestination where there is none."""
+        if self._destinations is None:
+            self._destinations = _jump_destinations(self._code)
+        if target >= len(self._code) or not self._destinations[target]:
+            raise InvalidJumpDestination("invalid jump destination")
+        index = len(self.steps)
+        self._translate(target)
+        return index
+
+    def _translate(self, pc: int) -> None:
+        """Append steps from `pc` to where the code ends, jumps for good, or runs into what has been translated."""
+        code, opcodes, labels, steps = self._code, self._opcodes, self.labels, self.steps
+        size = len(code)
+        while pc < size:
+            opcode = code[pc]
+            step = opcodes[opcode]
+            if 0x60 <= opcode <= 0x7F:
+                end = pc + opcode - 0x5E
+                data = code[pc + 1 : end].ljust(opcode - 0x5F, b"\x00")
+                steps.append((Kind.PUSH.value, step[1], step[2], int.from_bytes(data)))
+                pc = end
+                continue
+            if opcode == 0x5B:
+                if pc in labels:
+                    steps.append((Kind.GO_ON.value, 0, 0, labels[pc]))
+                    return
+                labels[pc] = len(steps)
+            elif opcode == 0x58:
+                step = (Kind.PUSH.value, step[1], step[2], pc)
+            steps.append(step)
+            if opcode in _LAST or step[0] == Kind.INVALID:
+                return
+            pc += 1
+        steps.append(opcodes[0])
+
+
+def _jump_destinations(code: bytes) -> bytearray:
+    """Return 1 for each JUMPDEST that is not data of a PUSH, 0 elsewhere."""
+    marks = bytearray(len(code))
+    pc, size = 0, len(code)
+    while pc < size:
+        opcode = code[pc]
+        if opcode == 0x5B:
+            marks[pc] = 1
+        pc += opcode - 0x5E if 0x60 <= opcode <= 0x7F else 1
+    return marks
 
 
 class ProgramCache:
@@ -68,7 +128,7 @@ class ProgramCache:
         if program is not None:
             self._programs.move_to_end(code)
             return program
-        program = translate(code, self._opcodes)
+        program = Program(code, self._opcodes)
         if keep:
             self._programs[code] = program
             self._code_bytes += len(code)
@@ -76,36 +136,3 @@ class ProgramCache:
                 oldest, _ = self._programs.popitem(last=False)
                 self._code_bytes -= len(oldest)
         return program
-
-
-def translate(code: bytes, opcodes: list[Step]) -> Program:
-    """Return the steps of `code` under a table of 256 steps; code runs into a STOP at its end."""
-    steps: list[Step] = []
-    labels: dict[int, int] = {}
-    append = steps.append
-    size = len(code)
-    pc = 0
-    while pc < size:
-        opcode = code[pc]
-        step = opcodes[opcode]
-        if 0x60 <= opcode <= 0x7F:
-            end = pc + opcode - 0x5E
-            data = code[pc + 1 : end]
-            if end > size:
-                data = data.ljust(opcode - 0x5F, b"\x00")
-            append((Kind.PUSH.value, step[1], step[2], int.from_bytes(data)))
-            pc = end
-            continue
-        if opcode == 0x5B:
-            labels[pc] = len(steps)
-        elif opcode == 0x58:
-            step = (Kind.PUSH.value, step[1], step[2], pc)
-        append(step)
-        pc += 1
-    append(opcodes[0])
-    return Program(steps, labels, size)
-
-
-def function_step(function: Callable[[Any], None], gas: int, weight: int, kind: Kind) -> Step:
-    """Return a step that calls a function on the frame."""
-    return (kind.value, gas, weight, function)

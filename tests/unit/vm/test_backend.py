@@ -8,13 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cybermiles.crypto import kzg
 from cybermiles.errors import InvalidTransaction
 from cybermiles.state.reader import NoState
 from cybermiles.state.world import WorldState
 from cybermiles.types.primitives import ZERO_HASH, Address
+from cybermiles.types.transaction import Authorization
 from cybermiles.vm.backend import BlockContext, CallMessage, Failure
 from cybermiles.vm.pyevm.backend import PyEvmBackend
-from cybermiles.vm.pyevm.precompiles import modexp_gas_berlin, modexp_gas_osaka
+from cybermiles.vm.pyevm.precompiles import BLS_MODULUS, modexp_gas_berlin, modexp_gas_osaka
 from cybermiles.vm.pyevm.startup import EXECUTION_STACK_BYTES, prepare_runtime, probe_execution
 from cybermiles.vm.rules import ChainRules, Fork, ethereum_rules
 from tests.factories import ADDRESSES, KEYS, PAID, sign
@@ -156,6 +158,40 @@ def test_a_precompile_over_the_budget_is_not_run(precompile):
 def test_compute_units_do_not_depend_on_the_gas_limit():
     code = "60ff5b6001900380600257" + "00"
     assert run(code, gas=100_000).compute_units == run(code, gas=900_000).compute_units > 40
+
+
+def test_code_is_charged_for_once_a_transaction_and_initcode_each_time():
+    call = "5f5f5f5f5f305af150"  # of itself, without data: then it stops at once
+    short = "36600557005b" + call * 2 + "00"
+    long = short + "fe" * 2_000
+    assert run(long, b"x").compute_units - run(short, b"x").compute_units == 100
+    create = "5f5ff0"
+    short, long = (f"61{size:04x}" + create + f"61{size:04x}" + create for size in (0, 2_000))
+    assert run(long).compute_units - run(short).compute_units == 2 * 100
+
+
+def test_an_authorization_is_charged_for():
+    def spent(count):
+        authorizations = tuple(Authorization(1, CONTRACT, 0, 0, 5, 6) for _ in range(count))
+        tx = sign(KEYS[0], 0, type=4, to=CONTRACT, gas=200_000, authorizations=authorizations)
+        result = DIRECT.execute_transaction(world(b"\x00"), context(), tx, gas_price=0, compute_units=10_000)
+        return result.compute_units
+
+    assert spent(3) - spent(1) == 400
+
+
+@pytest.mark.parametrize(("y", "works"), [(0, True), (1, False), (2**256 - 1, False)])
+def test_a_point_evaluation_is_proven_or_fails(y, works):
+    """The zero polynomial is 0 everywhere: commitment and proof are the point at infinity."""
+    infinity = b"\xc0" + bytes(47)
+    data = kzg.versioned_hash(infinity) + (5).to_bytes(32) + y.to_bytes(32) + infinity + infinity
+    message = CallMessage(sender=ADDRESSES[0], to=Address((10).to_bytes(20)), gas=200_000, data=data)
+    result = PyEvmBackend(RULES).call(world(), context(), message, compute_units=None)
+    assert (result.failure is None) == works
+    assert result.output == (((4_096).to_bytes(32) + BLS_MODULUS.to_bytes(32)) if works else b"")
+    for wrong in (b"\x02" + data[1:], data[:-1], data + b"\x00"):
+        message = CallMessage(sender=ADDRESSES[0], to=Address((10).to_bytes(20)), gas=200_000, data=wrong)
+        assert PyEvmBackend(RULES).call(world(), context(), message, compute_units=None).failure is not None
 
 
 @pytest.mark.parametrize(("value", "zeros"), [(0, 256), (1, 255), (2**255, 0), (2**256 - 1, 0), (2**128, 127)])
