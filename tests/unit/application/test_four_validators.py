@@ -260,11 +260,12 @@ async def test_a_block_that_is_taken_back_and_executed_again_is_the_same():
 
 
 @pytest.mark.asyncio
-async def test_a_block_of_another_height_is_refused_before_anything_is_executed():
+async def test_a_block_of_another_height_is_refused_before_any_signature_is_recovered(monkeypatch):
     node, other = Node(), Node()
-    first = await node.propose()
+    first = await node.propose([sign(KEYS[5], 0)])
     await decide_everywhere([node], first)
-    second = await node.propose()
+    second = await node.propose([sign(KEYS[5], 1)])
+    monkeypatch.setattr("cybermiles.application.application.recover_senders", None)
     for application, value, reason in (
         (node.application, first.value, "height: got 1, expected 2"),
         (other.application, second.value, "height: got 2, expected 1"),
