@@ -80,6 +80,11 @@ class ChainApplication:
         """The lowest height that `load` returns, once there is one: 1, as blocks are never deleted."""
         return self._database.blocks.oldest() or 1
 
+    @property
+    def height(self) -> int:
+        """The newest durable height, 0 before the first block."""
+        return self._head().height
+
     async def info(self) -> AppInfo:
         """See `Application`."""
         header = self._head()

@@ -223,12 +223,13 @@ async def test_a_double_vote_that_one_node_saw_is_in_a_block_once_and_its_author
 async def test_a_node_that_was_away_follows_by_block_and_commit_alone():
     nodes = [Node(election=True) for _ in range(2)]
     server, late = nodes[0], Node(election=True)
-    assert (server.application.base, await server.application.load(1)) == (1, None)
+    assert (server.application.base, server.application.height, await server.application.load(1)) == (1, 0, None)
     for height in range(1, 6):
         await decide_everywhere(
             nodes, await nodes[height % 2].propose([sign(KEYS[7], height - 1, price=PAID)]), round_=height
         )
     assert await server.application.load(0) is await server.application.load(6) is None
+    assert server.application.height == 5
     for height in range(server.application.base, 6):
         value, commit = await server.application.load(height)
         verdict = await late.application.process_proposal(value)
