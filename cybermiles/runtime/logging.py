@@ -33,7 +33,7 @@ def configure(level: str = "info", style: str = "auto") -> None:
     default, components = parse_levels(level)
     console = style == "console" or (style == "auto" and sys.stderr.isatty())
     renderer: Any = (
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=22)
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=22, sort_keys=False)
         if console
         else structlog.processors.JSONRenderer()
     )
