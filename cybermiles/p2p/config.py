@@ -38,7 +38,7 @@ class P2PConfig:
     max_outbound: int = 10
     """Peers we dialed, persistent ones apart; each from another network group."""
     max_inbound_per_ip: int = 2
-    """Inbound peers from one IP address, persistent ones apart."""
+    """Inbound peers from one IP address (IPv6: from one /64, as everywhere below), persistent ones apart."""
     max_inbound_per_group: int = 8
     """Inbound peers from one IPv4 /16 or IPv6 /32."""
     max_half_open: int = 20

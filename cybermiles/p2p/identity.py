@@ -134,6 +134,14 @@ def is_loopback(host: str) -> bool:
     return address is not None and address.is_loopback
 
 
+def address_block(host: str) -> str:
+    """Return the least that one party has of the address space: an IPv4 address, or an IPv6 /64."""
+    address = ip_address(host)
+    if address is None or address.version == 4:
+        return host if address is None else str(address)
+    return str(ipaddress.ip_network((address, 64), strict=False))
+
+
 def network_group(host: str) -> str:
     """Return the group of addresses that one party may well own all of: the IPv4 /16 or IPv6 /32.
 

@@ -227,7 +227,7 @@ class Inbox:
             start = position + _HEADER_BYTES
             position = start + size
             if size == 0 or position > end:
-                raise PeerViolation(Offence.BAD_FRAME, f"packet of {size} bytes in {end - start}")
+                raise PeerViolation(Offence.BAD_FRAME, f"packet of {size} bytes in {max(end - start, 0)}")
             limit = self._limits.get(channel)
             if limit is None:
                 raise PeerViolation(Offence.BAD_FRAME, f"unknown channel {channel:#04x}")

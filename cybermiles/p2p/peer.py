@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 log = get_logger("p2p")
 
 READ_BYTES = 64 * 1024
-WRITE_BYTES = 64 * 1024
+WRITE_BYTES = 32 * 1024
 """Frames handed to the network at once: a later vote cannot overtake them."""
 
 

@@ -11,7 +11,7 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cybermiles.p2p.identity import NodeId, is_loopback, network_group
+from cybermiles.p2p.identity import NodeId, address_block, is_loopback, network_group
 from cybermiles.p2p.rate_limit import TokenBucket
 
 if TYPE_CHECKING:
@@ -52,7 +52,8 @@ def admit_inbound(newcomer: Occupant, occupants: Collection[Occupant], config: P
     if newcomer.is_persistent:
         return Admission()
     inbound = [o for o in occupants if not o.is_outbound and not o.is_persistent and o.id != newcomer.id]
-    if sum(o.host == newcomer.host for o in inbound) >= config.max_inbound_per_ip:
+    block = address_block(newcomer.host)
+    if sum(address_block(o.host) == block for o in inbound) >= config.max_inbound_per_ip:
         return Admission(refusal=f"{config.max_inbound_per_ip} peers from this IP address are connected")
     groups = Counter(network_group(o.host) for o in inbound)
     mine = network_group(newcomer.host)
@@ -88,28 +89,29 @@ class Gate:
 
     def enter(self, host: str, now_ms: int) -> str | None:
         """Count a new connection in and return None, or return why it is closed at once."""
-        config = self._config
+        config, block = self._config, address_block(host)
         if self._half_open.total() >= config.max_half_open:
             return "too many handshakes at once"
         if not is_loopback(host):
-            if self._half_open[host] >= config.max_half_open_per_ip:
+            if self._half_open[block] >= config.max_half_open_per_ip:
                 return "too many handshakes from this IP address"
-            if not self._may_open(host, now_ms):
+            if not self._may_open(block, now_ms):
                 return "too many connections from this IP address"
-        self._half_open[host] += 1
+        self._half_open[block] += 1
         return None
 
     def leave(self, host: str) -> None:
         """Count the connection out: its handshake ended, well or badly."""
-        self._half_open[host] -= 1
-        if self._half_open[host] <= 0:
-            del self._half_open[host]
+        block = address_block(host)
+        self._half_open[block] -= 1
+        if self._half_open[block] <= 0:
+            del self._half_open[block]
 
-    def _may_open(self, host: str, now_ms: int) -> bool:
+    def _may_open(self, block: str, now_ms: int) -> bool:
         """Each token is one millisecond of the refill time, which keeps the rate an integer."""
         cost = self._config.accept_refill_ms
-        bucket = self._opened.setdefault(host, TokenBucket(1000, self._config.accepts_per_ip * cost, now_ms))
-        self._opened.move_to_end(host)
+        bucket = self._opened.setdefault(block, TokenBucket(1000, self._config.accepts_per_ip * cost, now_ms))
+        self._opened.move_to_end(block)
         while len(self._opened) > MAX_HOSTS:
             self._opened.popitem(last=False)
         return bucket.allow(now_ms, cost)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cybermiles.p2p.handshake import HandshakeRefused, Identified
-from cybermiles.p2p.identity import Endpoint, PeerAddress, ip_address, is_loopback
+from cybermiles.p2p.identity import Endpoint, PeerAddress, address_block, ip_address, is_loopback
 from cybermiles.p2p.links import Link, Links
 from cybermiles.p2p.node_info import MAX_REFERRALS, NodeInfo, Refusal, RefusalCode
 from cybermiles.p2p.peer import Farewell, Peer, Surroundings
@@ -132,8 +132,6 @@ class Switch:
         """The latest attempts in either direction that led to no link."""
         self.port = 0
         """Where it listens; 0 before `listen`."""
-        self.linked_total = 0
-        """Peers connected since the start."""
 
     @property
     def id(self) -> NodeId:
@@ -196,7 +194,7 @@ class Switch:
         return peer is not None
 
     def admits_host(self, host: str) -> bool:
-        return not self._closing and not self._scores.banned_for_ms(host, self._now_ms())
+        return not self._closing and not self._scores.banned_for_ms(address_block(host), self._now_ms())
 
     def judge(self, peer: Identified, host: str, *, is_outbound: bool) -> Refusal | None:
         if self._closing:
@@ -231,7 +229,6 @@ class Switch:
         if known is not None:
             self._remove(known, Farewell("replaced by a newer connection"))
         self._peers[node_id] = peer
-        self.linked_total += 1
         self.traffic.linked += 1
         self._recruiter.linked(node_id, self._now_ms())
         if link.dialed is not None:
@@ -292,7 +289,7 @@ class Switch:
             guarded(reactor.peer_removed, peer, farewell.reason)
 
     def _punish(self, node_id: NodeId | None, host: str, offence: Offence) -> None:
-        """Score id and IP address. Persistent peers are never banned, nor is this machine."""
+        """Score id and IP address (IPv6: its /64). Persistent peers are never banned, nor is this machine."""
         now_ms = self._now_ms()
         self.traffic.offences[offence] += 1
         if node_id is not None and self._recruiter.is_persistent(node_id):
@@ -301,7 +298,9 @@ class Switch:
             self.traffic.bans += 1
             log.warning("peer_banned", peer=node_id, host=host, offence=offence.title)
             self._book.remove(node_id)
-        if ip_address(host) is not None and not is_loopback(host) and self._scores.punish(host, offence, now_ms):
+        if ip_address(host) is None or is_loopback(host):
+            return
+        if self._scores.punish(address_block(host), offence, now_ms):
             self.traffic.bans += 1
             log.warning("address_banned", host=host, offence=offence.title)
 
@@ -316,7 +315,8 @@ class Switch:
 
     def _is_banned(self, address: PeerAddress) -> bool:
         now_ms = self._now_ms()
-        return any(self._scores.banned_for_ms(key, now_ms) for key in (address.id, address.endpoint.host))
+        keys = (address.id, address_block(address.endpoint.host))
+        return any(self._scores.banned_for_ms(key, now_ms) for key in keys)
 
     async def _save_book(self) -> None:
         if self._book_file is not None:

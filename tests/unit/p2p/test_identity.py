@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from cybermiles.crypto.hashing import sha256
 from cybermiles.errors import ConfigError, CybermilesError, DecodingError
-from cybermiles.p2p.identity import Endpoint, NodeKey, PeerAddress, is_loopback, network_group, parse_node_id
+from cybermiles.p2p.identity import (
+    Endpoint,
+    NodeKey,
+    PeerAddress,
+    address_block,
+    is_loopback,
+    network_group,
+    parse_node_id,
+)
 from cybermiles.p2p.key_file import load_node_key, save_node_key
 from cybermiles.p2p.node_info import (
     NodeInfo,
@@ -107,6 +115,9 @@ def test_groups_are_what_one_party_may_own():
     assert network_group("2600:1f00::1") == network_group("2600:1f00:ffff::2")
     assert network_group("::ffff:8.8.1.1") == "8.8.0.0/16"
     assert network_group("10.0.0.1") != network_group("10.0.0.2")
+    assert address_block("2600:1f00::1") == address_block("2600:1f00::ffff:2") != address_block("2600:1f00:0:1::1")
+    assert address_block("::ffff:8.8.1.1") == address_block("8.8.1.1") == "8.8.1.1"
+    assert address_block("node.example") == "node.example"
     assert is_loopback("127.9.9.9")
     assert is_loopback("::1")
     assert not is_loopback("localhost.example")
