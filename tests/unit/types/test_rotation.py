@@ -139,6 +139,13 @@ def test_two_validators_take_turns_by_power_and_a_newcomer_waits():
     assert by_name == {"p1": 6, "p2": 4, "p3": -8}
 
 
+def test_equals_take_turns_in_the_order_of_their_addresses_even_where_the_set_stands_in_another():
+    members = of_powers([1, 1, 1])
+    assert [member.address for member in sequence(first_rotation(members), 6)] == sorted(members.addresses) * 2
+    strong_last = validators({"a": 1, "b": 2}, named("a", "b"))  # in the set, b stands first
+    assert Rotation(strong_last, (-1, 0), 0).advanced().proposer.consensus_key == named("a", "b")["a"]
+
+
 def test_rescaling_truncates_toward_zero_and_centring_rounds_down():
     assert _rescaled([-7, 3], 5) == [-3, 1]  # -7/2 is -3, not -4
     assert _rescaled([-7, 3], 10) == [-7, 3]
@@ -244,7 +251,7 @@ def item(**changes):
         (item(members=lambda m: m[::-1]), "canonical order"),
         (item(members=lambda m: [m[0], m[0]]), "names no key twice"),
         (item(members=lambda m: [m[0], [*m[1][:2], b"", m[1][3]]]), "positive"),
-        (item(members=lambda m: [m[0], m[1][:3]]), "4"),
+        (item(members=lambda m: [m[0], m[1][:3]]), "4 items are expected"),
         (item(members=lambda m: m * (MAX_VALIDATORS // 2 + 1)), f"of {MAX_VALIDATORS + 2} validators"),
     ],
 )
