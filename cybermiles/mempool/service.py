@@ -16,7 +16,7 @@ from cybermiles.types.primitives import Hash32
 from cybermiles.types.transaction import recover_senders
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from cybermiles.execution.outcome import BlockOutcome
     from cybermiles.mempool.admission import Admission
@@ -65,6 +65,7 @@ class MempoolService:
         self._served = ServedSenders()
         self._reasons = Reasons(pool.limits.reasons_seconds, pool.limits.max_reasons)
         self._arrival = asyncio.Event()
+        self._listeners: list[Callable[[Transaction], None]] = []
         self.refused_count = 0
         """Transactions refused at the door since the start."""
 
@@ -72,6 +73,20 @@ class MempoolService:
     def pool(self) -> Pool:
         """The pool, for reading."""
         return self._pool
+
+    def listen(self, listener: Callable[[Transaction], None]) -> None:
+        """Have the listener called, in the pool's task, for each transaction that is admitted from now on."""
+        self._listeners.append(listener)
+
+    def lookup(self, tx_hash: Hash32) -> Transaction | None:
+        """Return a pooled transaction by its hash."""
+        return self._pool.get(tx_hash)
+
+    def pending(self) -> Iterator[Transaction]:
+        """Yield the transactions that can execute, each sender's in nonce order."""
+        for sender in self._pool.senders.values():
+            for entry in sender.pending():
+                yield entry.transaction
 
     async def submit(self, raw: bytes) -> Hash32:
         """Admit one transaction and return its hash. Raises the fitting InvalidTransaction."""
@@ -152,6 +167,8 @@ class MempoolService:
         self._drop(dropped, now)
         self._arrival.set()
         self._publish(TransactionAdmitted(transaction))
+        for listener in self._listeners:
+            listener(transaction)
         return transaction.hash
 
     def _drop(self, dropped: list[Dropped], now: int) -> None:

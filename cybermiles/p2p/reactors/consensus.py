@@ -34,7 +34,6 @@ from cybermiles.p2p.reactors.consensus_relay import (
     tell_step,
 )
 from cybermiles.p2p.reactors.consensus_shelf import KEPT_ROUNDS, LAZY_MS, PartsKey, ProposalKey, VoteKey, ones
-from cybermiles.p2p.reactors.pacing import Pacemaker
 from cybermiles.p2p.scoring import Offence, PeerViolation
 from cybermiles.p2p.wire.consensus import (
     MAX_DATA_BYTES,
@@ -49,6 +48,7 @@ from cybermiles.p2p.wire.consensus import (
     decode_votes,
     encode_votes,
 )
+from cybermiles.runtime.pacing import Pacemaker
 from cybermiles.types.proposal import SignedProposal
 from cybermiles.types.vote import Vote, VoteType
 
@@ -269,7 +269,7 @@ class ConsensusReactor:
             case Have():
                 self._take_have(peer, state, now_ms)
             case Prefer(height, lazy) if height == self._book.shelf.height:
-                members = self._book.shelf.validators.validators
+                members = self._book.shelf.members
                 if lazy.bit_length() > len(members):
                     raise PeerViolation(Offence.PROTOCOL_VIOLATION, "preference for more validators than there are")
                 peer.prefer(frozenset(members[index].address for index in ones(lazy)), self._book.shelf)

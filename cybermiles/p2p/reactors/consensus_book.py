@@ -32,7 +32,7 @@ class Book:
     def __init__(self, consensus: Consensus) -> None:
         self._consensus = consensus
         self._polkas: dict[tuple[int, Hash32], PolkaCertificate] = {}
-        self.shelf = Shelf(0, consensus.validators)
+        self.shelf = Shelf(0, None)
         """Of the height of the view."""
         self.previous: Shelf | None = None
         """Of the height before, where we decided it here: the decided block and its precommits."""
@@ -131,7 +131,8 @@ class Book:
                 del self._polkas[next(iter(self._polkas))]
 
     def _keep_proposal(self, proposal: SignedProposal, now_ms: int, *, own: bool) -> None:
-        author = self.shelf.index_of.get(self._consensus.proposer(proposal.round).address)
+        proposer = self._consensus.proposer(proposal.round)
+        author = None if proposer is None else self.shelf.index_of.get(proposer.address)
         if author is not None:
             parts = self._consensus.part_set(proposal.parts.root)
             self.shelf.add_proposal(proposal, author, parts, now_ms, own=own)

@@ -34,7 +34,7 @@ MIN_REFRESH_MS = 1_000
 FASTEST_WAYS = 2
 """Peers that may bring us a validator's messages at once: as many as are never asked to be lazy."""
 PART_WINDOW = 8
-"""Parts on their way to one peer, sent and not announced by it: 512 KiB. Larger ones fill fast links better and duplicate more."""
+"""Parts on their way to one peer, sent and not announced by it: 512 KiB. More fills fast links, but repeats more."""
 
 
 @dataclass(slots=True)

@@ -62,10 +62,11 @@ Key: TypeAlias = VoteKey | ProposalKey | PartsKey
 class Shelf:
     """Material of one height."""
 
-    def __init__(self, height: int, validators: ValidatorSet) -> None:
+    def __init__(self, height: int, validators: ValidatorSet | None) -> None:
+        """Start empty; without validators nothing can be added."""
         self.height = height
-        self.validators = validators
-        self.index_of = {validator.address: i for i, validator in enumerate(validators.validators)}
+        self.members = () if validators is None else validators.validators
+        self.index_of = {validator.address: i for i, validator in enumerate(self.members)}
         self.here: dict[Key, int] = {}
         self.ripe: dict[Key, int] = {}
         self.stale: dict[Key, int] = {}
@@ -154,7 +155,7 @@ class Shelf:
         for key in [k for k in self.here if isinstance(k, VoteKey) and k != decided]:
             self._forget(key)
         self._forget_unnamed_parts()
-        for validator, signature in zip(self.validators.validators, commit.signatures, strict=True):
+        for validator, signature in zip(self.members, commit.signatures, strict=True):
             if signature is not None:
                 vote = Vote(
                     VoteType.PRECOMMIT, self.height, commit.round, commit.block_hash, validator.address, signature

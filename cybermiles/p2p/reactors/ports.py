@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Consensus(Protocol):
-    """The runner, as gossip sees it; what it reads is about the height of the view."""
+    """The runner, as gossip sees it; what it reads is about the height of the view, which is 0 before it runs."""
 
     @property
     def view(self) -> RoundView:
@@ -36,8 +36,8 @@ class Consensus(Protocol):
         """Take a peer's message, unverified; never blocks."""
         ...
 
-    def proposer(self, round_: int) -> Validator:
-        """Return who proposes in a round."""
+    def proposer(self, round_: int) -> Validator | None:
+        """Return who proposes in a round, None while the height has not started."""
         ...
 
     def proposal(self, round_: int) -> SignedProposal | None:

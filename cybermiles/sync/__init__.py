@@ -1,0 +1,1 @@
+"""Following a chain that others have decided already."""
