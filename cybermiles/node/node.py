@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cybermiles.node.config import NodeConfig
+    from cybermiles.node.network import NodeNetwork
     from cybermiles.rpc.operator_server import OperatorServer
     from cybermiles.rpc.server import RpcServer
 
@@ -67,6 +68,10 @@ async def _run(
             supervisor.start("rpc", components.rpc.run())
             if banner is not None:
                 banner(components.rpc.url)
+        if components.network is not None:
+            await _listen(components.network, "p2p", "p2p.listen_host or p2p.listen_port")
+            for name, coroutine in components.network.tasks().items():
+                supervisor.start(name, coroutine)
         gc.collect()
         gc.freeze()
         supervisor.start("metrics", count_events(components.metrics, components.events.subscribe))
@@ -83,7 +88,7 @@ async def _run(
         components.close()
 
 
-async def _listen(server: RpcServer | OperatorServer, what: str, keys: str) -> None:
+async def _listen(server: RpcServer | OperatorServer | NodeNetwork, what: str, keys: str) -> None:
     try:
         await server.start()
     except OSError as error:

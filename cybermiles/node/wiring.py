@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from cybermiles.application.application import ChainApplication
-from cybermiles.consensus.alone import NoEvidence
+from cybermiles.application.history import CommittedHistory
 from cybermiles.consensus.core.timeouts import EngineSettings
+from cybermiles.consensus.evidence_pool import EvidencePool
 from cybermiles.consensus.ports import RunnerPorts
 from cybermiles.consensus.privval import FileSigner
 from cybermiles.consensus.runner import ConsensusRunner
@@ -33,6 +35,7 @@ from cybermiles.node.metrics import (
     copy_sizes,
     create_metrics,
 )
+from cybermiles.node.network import NodeNetwork, Spoken
 from cybermiles.node.pool_view import PoolView
 from cybermiles.node.simulator import Simulator
 from cybermiles.rpc.metrics import RequestCounter
@@ -46,6 +49,7 @@ from cybermiles.runtime.executor import Worker
 from cybermiles.storage.database import Database
 from cybermiles.storage.leveldb import LevelDB, LevelDBOptions
 from cybermiles.storage.recovery import check_store
+from cybermiles.types.evidence import verify_evidence
 from cybermiles.vm.pyevm.backend import PyEvmBackend
 from cybermiles.vm.rules import ChainRules, Fork
 
@@ -53,7 +57,7 @@ if TYPE_CHECKING:
     from cybermiles.chain.genesis import GenesisDocument
     from cybermiles.node.config import NodeConfig
     from cybermiles.node.data_dir import DataDir
-    from cybermiles.rpc.node_status import NodeIdentity
+    from cybermiles.rpc.node_status import ConsensusStatus, NodeIdentity
     from cybermiles.rpc.server import RpcServer
     from cybermiles.types.events import Event
 
@@ -91,6 +95,8 @@ class Components:
     store: LevelDB
     signer: FileSigner
     engine: ConsensusRunner
+    network: NodeNetwork | None
+    """None for a node that talks to no other."""
     rpc: RpcServer | None
     operators: OperatorServer | None
     """The listener of `metrics.listen`."""
@@ -105,7 +111,7 @@ class Components:
 
 
 def build(config: NodeConfig, directory: DataDir, document: GenesisDocument, workers: Workers) -> Components:
-    """Open the store, check it, and wire a node of a one-validator network."""
+    """Open the store, check it, and wire a node."""
     store = LevelDB(directory.chain, LevelDBOptions(cache_bytes=config.storage.cache_mb * 1024 * 1024))
     database = Database(store, keep_states=config.node.keep_states, compactor=store)
     database.commit_genesis(genesis_block(document))
@@ -116,18 +122,19 @@ def build(config: NodeConfig, directory: DataDir, document: GenesisDocument, wor
     metrics = create_metrics()
     signer = _signer(directory, document, workers)
     blocks = BlockMetrics(metrics, database.validators.validators, signer.address)
+    evidence = _evidence(document, database)
     application = ChainApplication(
         chain=_chain(document),
         database=database,
         params=document.params,
         worker=workers.blocks,
-        listeners=(mempool, CommittedBlocks(events.publish), blocks),
+        listeners=(mempool, evidence, CommittedBlocks(events.publish), blocks),
     )
     engine = ConsensusRunner(
         RunnerPorts(
             application=MeteredApplication(application, metrics.abci, clock),
             transactions=mempool,
-            evidence=NoEvidence(),
+            evidence=evidence,
             signer=signer,
             verifier=BatchVerifier(workers.signatures),
             clock=clock,
@@ -136,9 +143,15 @@ def build(config: NodeConfig, directory: DataDir, document: GenesisDocument, wor
         ),
         _runner_settings(config, document),
     )
+    network = None
+    if config.p2p_enabled:
+        spoken = Spoken(runner=engine, mempool=mempool, evidence=evidence, application=application)
+        network = NodeNetwork(config, directory, document, spoken, clock, workers.log)
     view = ChainView(database, document.chain_id, document.params, mempool.candidates)
-    info = _node_info(config, document, engine, signer)
+    info = _node_info(config, document, engine, signer, network)
     _copy_at_scrape(metrics, info, PoolMetrics(metrics.mempool, mempool), directory, signer.address)
+    if network is not None:
+        metrics.registry.before_render(partial(network.copy_metrics, metrics))
     feed = EventFeed(events)
     pages = OperatorPages(view, info, clock, metrics.registry)
     ports = RpcPorts(
@@ -157,6 +170,7 @@ def build(config: NodeConfig, directory: DataDir, document: GenesisDocument, wor
         store=store,
         signer=signer,
         engine=engine,
+        network=network,
         rpc=build_server(config.rpc, ports) if config.rpc_enabled else None,
         operators=None if listen is None else OperatorServer(listen.host, listen.port, pages),
         metrics=metrics,
@@ -212,20 +226,47 @@ def _mempool(
     )
 
 
-def _node_info(config: NodeConfig, document: GenesisDocument, runner: ConsensusRunner, signer: FileSigner) -> LocalNode:
-    """Return what a node without peers says of itself."""
+def _evidence(document: GenesisDocument, database: Database) -> EvidencePool:
+    return EvidencePool(
+        params=document.params,
+        history=CommittedHistory(database),
+        storage=database.evidence,
+        verify=partial(verify_evidence, chain_id=document.chain_id, genesis_hash=document.hash),
+        head_height=database.chain.head.height if database.chain.head else 0,
+    )
+
+
+def _node_info(
+    config: NodeConfig,
+    document: GenesisDocument,
+    runner: ConsensusRunner,
+    signer: FileSigner,
+    network: NodeNetwork | None,
+) -> LocalNode:
+    """Return what a node says of itself."""
     names = {founder.validator.address: founder.name for founder in document.validators}
 
     def identify() -> NodeIdentity:
         return node_identity(
-            id_=None,
+            id_=None if network is None else network.switch.id,
             moniker=config.p2p.moniker,
-            listen_address=None,
+            listen_address=None if network is None else network.switch.info.listen_address,
             public_key=signer.public_key,
             validators=runner.validators if runner.view.height else document.validator_set,
         )
 
-    return LocalNode(network_id=document.chain_id, identify=identify, consensus=lambda: consensus_status(runner, names))
+    def status() -> ConsensusStatus:
+        return consensus_status(runner, names)
+
+    if network is None:
+        return LocalNode(network_id=document.chain_id, identify=identify, consensus=status)
+    return LocalNode(
+        network_id=document.chain_id,
+        identify=identify,
+        consensus=status,
+        peers=network.peers,
+        sync_progress=network.sync_progress,
+    )
 
 
 def _copy_at_scrape(

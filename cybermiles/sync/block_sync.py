@@ -140,6 +140,11 @@ class BlockSync:
         """The highest height any connected peer claims, 0 without peers."""
         return max((peer.height for peer in self._peers.values()), default=0)
 
+    def heights(self, peer: str) -> tuple[int, int] | None:
+        """Return the oldest and newest height a peer claims to have, None where it has said nothing."""
+        known = self._peers.get(peer)
+        return None if known is None else (known.base, known.height)
+
     @property
     def lag(self) -> int:
         """Heights that peers claim to be ahead."""

@@ -97,6 +97,10 @@ class SyncService:
         """The highest height that a peer claims to have, 0 without peers."""
         return self._policy.best_height
 
+    def heights(self, peer: str) -> tuple[int, int] | None:
+        """Return the oldest and newest height a peer claims to have, None where it has said nothing."""
+        return self._policy.heights(peer)
+
     def join(self, suppliers: Suppliers) -> None:
         """Ask and drop through `suppliers`. Called once, before anything else."""
         self._suppliers = suppliers
