@@ -5,10 +5,10 @@
 Nine cases of ten damage an established stream: either the ciphertext on the wire, which the framing must notice, or the
 plaintext of a frame that is sealed properly afterwards, as a peer that holds the keys would send it. The tenth damages a
 handshake: one message of either side is mutated, cut, repeated or replaced, and the handshake goes on. Messages that
-come through are handed to peer exchange, the one reactor whose codec belongs to the transport. A case passes when it
-raises nothing but ProtocolViolation or DecodingError, with a reason, keeps no more than the bounds allow, and never
-ends in a link after a message of the handshake was changed. At the end, memory must be where it was after the first
-tenth. The same seed gives the same cases.
+come through are handed to peer exchange, and to the decoders of the other channels. A case passes when it raises
+nothing but ProtocolViolation or DecodingError, with a reason, keeps no more than the bounds allow, and never ends in a
+link after a message of the handshake was changed. At the end, memory must be where it was after the first tenth. The
+same seed gives the same cases.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ from cybermiles.p2p.address_book import AddressBook
 from cybermiles.p2p.config import P2PConfig
 from cybermiles.p2p.framing import MAX_PAYLOAD_BYTES, FrameKey
 from cybermiles.p2p.handshake import Established, Handshake, Identified, Role
-from cybermiles.p2p.identity import Endpoint, NodeId, PeerAddress
-from cybermiles.p2p.multiplex import ChannelSpec
-from cybermiles.p2p.reactors.pex import PEX_CHANNEL, PexReactor, encode_answer, encode_request
+from cybermiles.p2p.multiplex import CONTROL_CHANNEL, ChannelSpec
+from cybermiles.p2p.reactors.pex import PEX_CHANNEL, PexReactor
 from cybermiles.p2p.session import Session
 from cybermiles.runtime.clock import ManualClock
 from cybermiles.runtime.randomness import SeededRandomness
 from tests.fakes.links import ALICE, BOB, info
+from tests.fuzz.corpus import DECODERS, messages
 
 CHANNELS = (
     ChannelSpec(PEX_CHANNEL, 1, 32_768),
-    ChannelSpec(0x20, 6, 1024),
+    ChannelSpec(0x20, 6, 16_384),
     ChannelSpec(0x21, 9, 1 << 17),
-    ChannelSpec(0x22, 10, 2048),
-    ChannelSpec(0x30, 5, 1 << 17),
+    ChannelSpec(0x22, 10, 1 << 20),
+    ChannelSpec(0x30, 5, 1 << 19),
     ChannelSpec(0x38, 7, 16_384),
-    ChannelSpec(0x40, 4, 1 << 20),
+    ChannelSpec(0x40, 4, 1 << 24),
 )
 LIMIT = sum(spec.max_message_bytes for spec in CHANNELS) + 2 * MAX_PAYLOAD_BYTES
 KEYS = (b"\x01" * 32, b"\x02" * 32)
@@ -108,9 +108,10 @@ def plaintext(rng, corpus):
         return rng.randbytes(rng.randrange(1, 400))
     packets = []
     for _ in range(rng.randrange(1, 5)):
-        channel = rng.choice((PEX_CHANNEL, PEX_CHANNEL, 0x20, 0x21, 0x22, 0x30, 0x38, 0x40, 0xFF, rng.randrange(256)))
-        message = rng.choice(corpus) if rng.random() < 0.7 else rng.randbytes(rng.randrange(1, 200))
-        packets.append(packet(rng, channel, mutated(rng, message) if rng.random() < 0.7 else message))
+        channel = rng.choice(list(corpus))
+        message = rng.choice(corpus[channel]) if rng.random() < 0.9 else rng.randbytes(rng.randrange(1, 200))
+        message = mutated(rng, message) if rng.random() < 0.7 else message
+        packets.append(packet(rng, channel if rng.random() < 0.9 else rng.randrange(256), message))
     payload = b"".join(packets)
     return (mutated(rng, payload) if rng.random() < 0.3 else payload)[:MAX_PAYLOAD_BYTES] or b"\x00"
 
@@ -118,8 +119,9 @@ def plaintext(rng, corpus):
 class FrameFuzzer:
     """Streams of an established link."""
 
-    def __init__(self, rng, corpus):
-        self.rng, self.corpus = rng, corpus
+    def __init__(self, rng):
+        self.rng = rng
+        self.corpus = messages() | {CONTROL_CHANNEL: [b"\x00", b"\x01", b"\x02goodbye"]}
         book = AddressBook(secret=b"s", below=SeededRandomness(1).below)
         self.clock = ManualClock(10**9)
         self.pex = PexReactor(P2PConfig(), book, self.clock)
@@ -142,6 +144,8 @@ class FrameFuzzer:
                 for channel, message in session.receive(part):
                     if channel == PEX_CHANNEL:
                         self.pex.receive(peer, channel, message)
+                    else:
+                        DECODERS[channel](message)
                 if session.buffered_bytes > LIMIT:
                     raise Failed(f"{session.buffered_bytes} bytes are kept")
                 session.data_to_send(1 << 16)
@@ -190,15 +194,6 @@ class HandshakeFuzzer:
         return mutated(self.rng, message)
 
 
-def corpus(rng):
-    """Return valid messages to damage."""
-    addresses = [
-        PeerAddress(NodeId(rng.randbytes(20).hex()), Endpoint(f"{11 + index}.1.2.3", 26_656)) for index in range(30)
-    ]
-    answers = [encode_answer(addresses[:count]) for count in (0, 3, 30)]
-    return [encode_request(), *answers, b"\x00", b"\x01", b"\x02goodbye", rng.randbytes(100)]
-
-
 def resident_bytes():
     """Return what the process occupies now, and at most so far."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
@@ -208,7 +203,7 @@ def resident_bytes():
 def run(cases, seed, report=print):
     """Run, report and return the number of drops by reason. Raises what a case must not raise."""
     rng = random.Random(seed)
-    frames, handshakes = FrameFuzzer(rng, corpus(rng)), HandshakeFuzzer(rng)
+    frames, handshakes = FrameFuzzer(rng), HandshakeFuzzer(rng)
     reasons: Counter[str] = Counter()
     began, baseline = time.monotonic(), 0
     for number in range(cases):

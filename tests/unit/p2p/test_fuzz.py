@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.fuzz.corpus import DECODERS, messages
 from tests.fuzz.p2p import run
 
 
@@ -11,3 +12,9 @@ def test_a_few_thousand_cases_are_all_refused_with_a_reason():
     assert sum(reasons.values()) == 3_000
     assert len(reasons) > 10
     assert "3000 cases" in lines[-2]
+
+
+def test_what_is_damaged_was_valid_before():
+    for channel, valid in messages().items():
+        for message in valid:
+            DECODERS[channel](message)
