@@ -121,8 +121,8 @@ def build(config: NodeConfig, directory: DataDir, document: GenesisDocument, wor
     mempool = _mempool(config, document, database, workers, events, clock)
     metrics = create_metrics()
     signer = _signer(directory, document, workers)
-    blocks = BlockMetrics(metrics, database.validators.validators, signer.address)
     evidence = _evidence(document, database)
+    blocks = BlockMetrics(metrics, database.validators.validators, signer.address)
     application = ChainApplication(
         chain=_chain(document),
         database=database,
@@ -130,31 +130,52 @@ def build(config: NodeConfig, directory: DataDir, document: GenesisDocument, wor
         worker=workers.blocks,
         listeners=(mempool, evidence, CommittedBlocks(events.publish), blocks),
     )
-    engine = ConsensusRunner(
-        RunnerPorts(
-            application=MeteredApplication(application, metrics.abci, clock),
-            transactions=mempool,
-            evidence=evidence,
-            signer=signer,
-            verifier=BatchVerifier(workers.signatures),
-            clock=clock,
-            log_directory=OsDirectory(directory.wal),
-            worker=workers.log,
-        ),
-        _runner_settings(config, document),
+    ports = RunnerPorts(
+        application=MeteredApplication(application, metrics.abci, clock),
+        transactions=mempool,
+        evidence=evidence,
+        signer=signer,
+        verifier=BatchVerifier(workers.signatures),
+        clock=clock,
+        log_directory=OsDirectory(directory.wal),
+        worker=workers.log,
     )
+    engine = ConsensusRunner(ports, _runner_settings(config, document))
     network = None
     if config.p2p_enabled:
         spoken = Spoken(runner=engine, mempool=mempool, evidence=evidence, application=application)
         network = NodeNetwork(config, directory, document, spoken, clock, workers.log)
-    view = ChainView(database, document.chain_id, document.params, mempool.candidates)
+        metrics.registry.before_render(partial(network.copy_metrics, metrics))
     info = _node_info(config, document, engine, signer, network)
     _copy_at_scrape(metrics, info, PoolMetrics(metrics.mempool, mempool), directory, signer.address)
-    if network is not None:
-        metrics.registry.before_render(partial(network.copy_metrics, metrics))
     feed = EventFeed(events)
-    pages = OperatorPages(view, info, clock, metrics.registry)
-    ports = RpcPorts(
+    view = ChainView(database, document.chain_id, document.params, mempool.candidates)
+    served = _served(view, document, workers, mempool, info, feed, clock, metrics)
+    return Components(
+        store=store,
+        signer=signer,
+        engine=engine,
+        network=network,
+        rpc=build_server(config.rpc, served) if config.rpc_enabled else None,
+        operators=_operators(config, served.pages),
+        metrics=metrics,
+        events=feed,
+        clock=clock,
+    )
+
+
+def _served(  # noqa: PLR0913, PLR0917  (the composition root hands every part on by name)
+    view: ChainView,
+    document: GenesisDocument,
+    workers: Workers,
+    mempool: MempoolService,
+    info: LocalNode,
+    feed: EventFeed,
+    clock: SystemClock,
+    metrics: NodeMetrics,
+) -> RpcPorts:
+    """Return what JSON-RPC and the operator's pages are about."""
+    return RpcPorts(
         chain=view,
         executor=Simulator(_chain(document), view, workers.calls),
         pool=PoolView(mempool),
@@ -163,20 +184,13 @@ def build(config: NodeConfig, directory: DataDir, document: GenesisDocument, wor
         clock=clock,
         id_secret=secrets.token_bytes(32),
         observer=RequestCounter(metrics.rpc),
-        pages=pages,
+        pages=OperatorPages(view, info, clock, metrics.registry),
     )
+
+
+def _operators(config: NodeConfig, pages: OperatorPages | None) -> OperatorServer | None:
     listen = config.metrics_listen
-    return Components(
-        store=store,
-        signer=signer,
-        engine=engine,
-        network=network,
-        rpc=build_server(config.rpc, ports) if config.rpc_enabled else None,
-        operators=None if listen is None else OperatorServer(listen.host, listen.port, pages),
-        metrics=metrics,
-        events=feed,
-        clock=clock,
-    )
+    return None if listen is None or pages is None else OperatorServer(listen.host, listen.port, pages)
 
 
 def _signer(directory: DataDir, document: GenesisDocument, workers: Workers) -> FileSigner:
