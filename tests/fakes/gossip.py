@@ -175,3 +175,15 @@ class Network:
             call()
         if until_ms != float("inf") and not stop():
             self.clock.ms = max(self.clock.ms, until_ms)
+
+
+def regular_graph(nodes, degree):
+    """Return edges in which every node has `degree` neighbours: a ring with the same chords everywhere."""
+    chords = [1, 5, 8, 3, 2, 4, 6, 7, 9, 10]
+    edges = {}
+    for chord in [c for c in chords if c <= nodes // 2]:
+        if len(edges) * 2 >= nodes * degree:
+            break
+        for node in range(nodes):
+            edges[tuple(sorted((node, (node + chord) % nodes)))] = None
+    return list(edges)

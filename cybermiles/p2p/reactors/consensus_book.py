@@ -107,8 +107,9 @@ class Book:
         left, self.previous = self.shelf, None
         self._polkas.clear()
         self.shelf = Shelf(height, self._consensus.validators)
-        if height == left.height + 1 and left.height > 0:
-            left.settle(self._consensus.last_commit, now_ms)
+        commit = self._consensus.last_commit
+        if height == left.height + 1 == commit.height + 1 > 1:
+            left.settle(commit, now_ms)
             self.previous = left
         self.refill(now_ms)
 

@@ -46,7 +46,7 @@ MAX_VALIDATORS = 3_000
 """Bits of a set of votes; as many as a commit has room for."""
 MAX_BATCH_VOTES = 64
 MAX_VOTE_BYTES = 160
-"""Encoded; one with the largest numbers has 139."""
+"""Encoded; one with the largest numbers has 137."""
 MAX_HAVE_VOTES = 32
 MAX_HAVE_PARTS = 8
 

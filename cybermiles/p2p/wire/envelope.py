@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from cybermiles.types.rlp import Encodable, Item
 
-MAX_NUMBER_BITS = 63
-"""Heights and request numbers; arithmetic on them then stays inside 64 bits everywhere."""
+MAX_NUMBER_BITS = 64
+"""Heights and request numbers."""
 _MAX_DEPTH = 4
 """Nested lists; a block part has three."""
 

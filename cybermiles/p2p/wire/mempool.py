@@ -151,4 +151,4 @@ def _announcement(item: Item) -> Announcement:
     size_bytes = rlp.as_int(size, bits=32)
     if not 0 < size_bytes <= MAX_TRANSACTION_BYTES:
         raise DecodingError(f"a transaction has 1 to {MAX_TRANSACTION_BYTES} bytes, not {size_bytes}")
-    return Announcement(Hash32(rlp.as_bytes(tx_hash, size=32)), rlp.as_int(type_, bits=7), size_bytes)
+    return Announcement(Hash32(rlp.as_bytes(tx_hash, size=32)), rlp.as_int(type_, bits=8), size_bytes)
