@@ -47,6 +47,7 @@ class Tendermint:
         self.log = []
         self.far = []
         self.open_rounds = set()
+        self.quorums = set()  # all that were ever seen
         self.done = set()  # what is done "for the first time"
         self.outputs = []
         self.lines = []  # names of what fired, for the statistics of the tests
@@ -153,17 +154,12 @@ class Tendermint:
         if earlier:
             self.outputs.append(("equivocation", type_, round_, sender))
         self.log.append(vote)
-        for other in self.values():
-            if other != value and self.quorum(type_, round_, other) and self.quorum(type_, round_, value):
-                raise Halt
-            for other_round in self.rounds():
-                if (
-                    type_ == "precommit"
-                    and None not in (value, other)
-                    and value != other
-                    and self.quorum("precommit", round_, value)
-                    and self.quorum("precommit", other_round, other)
-                ):
+        self.quorums |= {(type_, round_, value)} if self.quorum(type_, round_, value) else set()
+        for type_, round_, value in self.quorums:
+            for other_type, other_round, other in self.quorums:
+                is_same_place = (type_, round_) == (other_type, other_round)
+                are_commits = type_ == other_type == "precommit" and None not in (value, other)
+                if value != other and (is_same_place or are_commits):
                     raise Halt
 
     def rounds(self):

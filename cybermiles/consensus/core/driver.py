@@ -149,7 +149,7 @@ class HeightDriver:
                 self._apply(c.PrevoteTimedOut(round_))
             case TimeoutKind.PRECOMMIT:
                 self._apply(c.PrecommitTimedOut(round_))
-            case TimeoutKind.REBROADCAST:
+            case _:  # REBROADCAST
                 self._rebroadcast()
         self._settle()
 
@@ -207,7 +207,7 @@ class HeightDriver:
                 self._effects.append(e.Build(self.height, self.state.round))
             case o.Propose():
                 self._propose(output)
-            case o.DecideBlock():
+            case _:  # DecideBlock
                 commit = commit_of(self.votes, self.height, output.round, output.block_hash)
                 self._effects.append(e.Decide(commit))
 

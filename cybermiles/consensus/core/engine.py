@@ -25,7 +25,7 @@ from cybermiles.types.vote import Vote, VoteType
 
 if TYPE_CHECKING:
     from cybermiles.consensus.core.effects import Effect
-    from cybermiles.consensus.core.inputs import Input
+    from cybermiles.consensus.core.inputs import HeightInput, Input
     from cybermiles.consensus.core.tally import Tally
     from cybermiles.consensus.core.timeouts import EngineSettings
     from cybermiles.types.certificate import Certificate, PolkaCertificate, RoundCertificate
@@ -112,10 +112,14 @@ class Engine:
                 return self._next.wants_proposal(message) if is_next else self._driver.wants_proposal(message)
             case Vote():
                 return self._next.wants_vote(message) if is_next else self._driver.votes.wants(message)
-            case _ if is_next:
-                return any(self._next.wants_vote(vote) for vote in message.votes)
             case _:
-                return self._driver.votes.wants_together(message.votes)
+                return bool(self.news(message))
+
+    def news(self, certificate: Certificate) -> tuple[Vote, ...]:
+        """Return those votes of a certificate that make it wanted; taken alone they do what all of it would."""
+        if self._current is not None and certificate.height == self.height:
+            return self._driver.votes.news(certificate.votes)
+        return tuple(vote for vote in certificate.votes if self.wants(vote))
 
     def proposer(self, round_: int) -> Validator:
         """Return who proposes in a round of this height; the work grows with the round: ask for what it `wants`."""
@@ -125,11 +129,8 @@ class Engine:
         """Return the round's proposal; of several, the one a quorum voted for, else the first."""
         proposals = self.proposals(round_)
         votes = self._driver.votes.round(round_)
-        if votes is not None:
-            for proposal in proposals:
-                if proposal.block_hash in (votes.precommits.block_hash, votes.prevotes.block_hash):
-                    return proposal
-        return proposals[0] if proposals else None
+        voted_for = () if votes is None else (votes.precommits.block_hash, votes.prevotes.block_hash)
+        return next((p for p in proposals if p.block_hash in voted_for), proposals[0] if proposals else None)
 
     def proposals(self, round_: int) -> tuple[SignedProposal, ...]:
         """Return every proposal of the round: more than one where its proposer lies."""
@@ -192,7 +193,7 @@ class Engine:
         for received in waiting.proposals():
             driver.receive_proposal(received.proposal, received.received_ms)
 
-    def _feed(self, driver: HeightDriver, input_: Input) -> None:
+    def _feed(self, driver: HeightDriver, input_: HeightInput) -> None:
         match input_:
             case i.VoteReceived():
                 driver.receive_vote(input_.vote)
@@ -206,10 +207,10 @@ class Engine:
                 driver.receive_certificate(input_.certificate)
             case i.CommitReceived():
                 driver.receive_commit(input_.commit)
-            case i.TimeoutElapsed():
+            case _:  # TimeoutElapsed
                 driver.elapse(input_.kind, input_.round)
 
-    def _keep(self, input_: Input) -> None:
+    def _keep(self, input_: HeightInput) -> None:
         """Let a message of the next height wait."""
         match input_:
             case i.VoteReceived():
@@ -221,7 +222,7 @@ class Engine:
                 self._next.add_proposal(input_)
 
 
-def _height(input_: Input) -> int:
+def _height(input_: HeightInput) -> int:
     match input_:
         case i.VoteReceived():
             return input_.vote.height

@@ -112,13 +112,8 @@ class TimeoutElapsed:
     round: int
 
 
-Input: TypeAlias = (
-    StartHeight
-    | ProposalReceived
-    | ValueChecked
-    | ValueBuilt
-    | VoteReceived
-    | CertificateReceived
-    | CommitReceived
-    | TimeoutElapsed
+HeightInput: TypeAlias = (
+    ProposalReceived | ValueChecked | ValueBuilt | VoteReceived | CertificateReceived | CommitReceived | TimeoutElapsed
 )
+"""What happens during a height."""
+Input: TypeAlias = StartHeight | HeightInput

@@ -122,11 +122,10 @@ class VoteKeeper:
             outcomes += self._add(vote, is_proven=_subject(vote) in proven)
         return outcomes
 
-    def wants_together(self, votes: tuple[Vote, ...]) -> bool:
-        """Whether any vote of a certificate would be kept."""
-        return any(self.wants(vote) for vote in votes) or any(
-            not self._has_quorum_for(*subject) for subject in self._proven(votes)
-        )
+    def news(self, votes: tuple[Vote, ...]) -> tuple[Vote, ...]:
+        """Return what of a certificate would be kept: of a quorum that is not known all, for it counts as a whole."""
+        unknown = [subject for subject in self._proven(votes) if not self._has_quorum_for(*subject)]
+        return tuple(vote for vote in votes if _subject(vote) in unknown or self.wants(vote))
 
     def _proven(self, votes: tuple[Vote, ...]) -> tuple[tuple[VoteType, int, Hash32], ...]:
         """Return type, round and block of each quorum among the votes."""

@@ -204,6 +204,18 @@ def test_a_certificate_is_wanted_while_one_of_its_votes_is(player):
     assert not player.engine.wants(certificates[0])
 
 
+def test_a_certificate_of_the_next_height_is_wanted_vote_by_vote(player):
+    next_height(player)
+    other = Player(own=3, height=HEIGHT + 1)
+    other.start()
+    other.prevotes(0, "A", 1, 2, 3)
+    certificate = other.engine.polka_certificate(0)
+    player.prevotes(0, "A", 1)
+    assert [vote.validator for vote in player.engine.news(certificate)] == list(player.members.addresses[2:])
+    player.prevotes(0, "A", 2, 3)
+    assert not player.engine.wants(certificate)
+
+
 # --- views ----------------------------------------------------------------------------------------------------------------------------------
 
 
@@ -225,6 +237,8 @@ def test_views_show_what_is_kept(player):
     player.proposal(0, "A")
     player.proposal(0, "B")
     assert engine.proposal(0) == player.signed(0, "A")
+    player.proposal(1, "A")
+    assert engine.proposal(1) == player.signed(1, "A")
     player.prevotes(0, "B", 2, 3)
     assert engine.proposal(0) == player.signed(0, "B")
     assert engine.polka_certificate(0).block_hash == block_hash("B")

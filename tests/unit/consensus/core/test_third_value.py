@@ -51,6 +51,7 @@ def test_a_polka_certificate_that_needs_the_liars_third_vote_is_wanted_and_taken
     for who in (1, 2):
         engine.handle(into.VoteReceived(vote(VoteType.PREVOTE, who, BLOCK)))
     assert engine.wants(certificate)
+    assert engine.news(certificate) == certificate.votes  # also those that are known: they prove the third
     engine.handle(into.CertificateReceived(certificate))
     assert engine.polka_certificate(0) == certificate
     assert not engine.wants(certificate)

@@ -233,3 +233,12 @@ def test_a_commit_of_an_earlier_round_than_any_vote_is_found():
     keeper = VoteKeeper(FOUR)
     keeper.add_together(tuple(vote(sender, "A", 3, PRECOMMIT) for sender in range(3)))
     assert keeper.commits == {3: block_hash("A")}
+
+
+def test_a_stranger_s_vote_in_a_certificate_counts_for_nothing():
+    keeper = VoteKeeper(FOUR)
+    stranger = vote(b"\xdd" * 20)
+    votes = (vote(0), vote(1), stranger)
+    keeper.add_together(votes)
+    assert keeper.round(0).prevotes.block_hash is None
+    assert keeper.news((stranger,)) == ()
