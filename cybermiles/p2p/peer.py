@@ -86,6 +86,8 @@ class Peer:
         self._early_data = link.keys.early_data
         self._ended = ended
         self._farewell: Farewell | None = None
+        self._channel = 0
+        """The channel of the message that a reactor is reading."""
         self._wake = asyncio.Event()
         self._group = TaskGroup(self._finish)
         self.since_ms = self._now_ms()
@@ -156,7 +158,7 @@ class Peer:
             while data := await self._connection.read(READ_BYTES):
                 await self._take(data)
         except (ProtocolViolation, DecodingError, InvalidBlock) as error:
-            self.disconnect(str(error), offence=_offence_of(error))
+            self.disconnect(self._complaint(error), offence=_offence_of(error))
             await asyncio.Event().wait()
         raise ConnectionError("closed by the peer")
 
@@ -170,6 +172,7 @@ class Peer:
             counted = traffic[channel]
             counted.received += 1
             counted.received_bytes += len(message)
+            self._channel = channel
             reactors[channel].receive(self, channel, message)
             if self._farewell is not None:
                 await asyncio.Event().wait()
@@ -217,6 +220,11 @@ class Peer:
             if silence_ms >= config.ping_interval_ms:
                 self._session.ping()
                 self._wake.set()
+
+    def _complaint(self, error: Exception) -> str:
+        """A decoder knows what is wrong with the bytes, but not whose they are."""
+        where = f"malformed message on channel {self._channel:#04x}: " if isinstance(error, DecodingError) else ""
+        return f"{where}{error}"
 
     async def _cut_off(self) -> None:
         await self._clock.sleep(self._shared.config.goodbye_timeout_ms / 1000)

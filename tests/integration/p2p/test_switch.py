@@ -159,7 +159,7 @@ async def test_outbound_slots_are_not_exceeded_and_go_to_distinct_networks(nodes
     ("error", "score", "phrase"),
     [
         (ProtocolViolation("out of order"), 50, "out of order"),
-        (DecodingError("rlp: no data"), 50, "rlp: no data"),
+        (DecodingError("rlp: no data"), 50, "malformed message on channel 0x22: rlp: no data"),
         (PeerViolation(Offence.UNSOLICITED, "who asked"), 20, "unsolicited answer: who asked"),
     ],
 )
