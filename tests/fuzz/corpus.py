@@ -47,7 +47,7 @@ def messages():
             mempool.encode_transactions(message)
             for message in (
                 mempool.Push((b"\x02" * 110, b"\x03" * 110)),
-                mempool.Announce((mempool.Announcement(HASH, 0, 110),)),
+                mempool.Announce((mempool.Announcement(HASH, 2, 110),)),
                 mempool.Want(1, (HASH,)),
                 mempool.Answer(1, (b"\x02" * 110,)),
             )
