@@ -54,7 +54,7 @@ class Deliveries:
                 await host.receive(VoteReceived(message))
             case _:
                 # Only what is news is logged, so that many certificates of the same votes do not fill the disk.
-                news = tuple(vote for vote in message.votes if host.engine.wants(vote))
+                news = host.engine.news(message)
                 await host.receive(CertificateReceived(replace(message, votes=news)))
         gossip.accepted(message, received.source)
 

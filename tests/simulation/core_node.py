@@ -11,7 +11,7 @@ and what it asked for without an answer is done again.
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from cybermiles.consensus.core import effects as out
@@ -234,7 +234,7 @@ class CoreNode:
             return into.ProposalReceived(message, self.world.wall_ms(self.index))
         if isinstance(message, Vote):
             return into.VoteReceived(message)
-        return into.CertificateReceived(message)
+        return into.CertificateReceived(replace(message, votes=self.engine.news(message)))
 
     def _verifies(self, message) -> bool:
         if isinstance(message, SignedProposal):
