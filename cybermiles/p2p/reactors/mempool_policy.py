@@ -1,6 +1,6 @@
 """Which transaction to push, announce and ask for, and to or from whom: eth/65 (EIP-2464). Pure.
 
-    new here    ──► pushed whole to √n of the peers that lack it, announced to the others
+    new here    ──► √n of the peers have it or get it whole, it is announced to the others
     announced   ──► after `ARRIVAL_MS`, in which it may be pushed, asked for from one announcer
     no answer, or left out of it ──► asked for from the next announcer
 
@@ -125,9 +125,11 @@ class TransactionGossip:
         lacking = [name for name, state in self._peers.items() if announcement.hash not in state.known]
         if not lacking:
             return
-        # Who gets it whole follows from the hash, so that nodes and transactions spread the load.
+        # Who gets it whole follows from the hash, so that nodes and transactions spread the load. Those that have it
+        # already count: a hop away from the origin, fewer push.
         start = int.from_bytes(announcement.hash[:4]) % len(lacking)
-        pushes = next(k for k in range(len(self._peers) + 1) if k * k >= len(self._peers))  # √n, rounded up
+        root = next(k for k in range(len(self._peers) + 1) if k * k >= len(self._peers))
+        pushes = max(root - (len(self._peers) - len(lacking)), 0)
         for place in range(len(lacking)):
             state = self._peers[lacking[(start + place) % len(lacking)]]
             state.knows(announcement.hash)
