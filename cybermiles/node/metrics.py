@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from cybermiles.execution.outcome import BlockOutcome
     from cybermiles.mempool.service import MempoolService
     from cybermiles.rpc.node_status import ConsensusStatus
+    from cybermiles.rpc.ports import SyncProgress
     from cybermiles.runtime.clock import Clock
     from cybermiles.types.block import Block
     from cybermiles.types.events import Event
@@ -56,9 +57,9 @@ class BlockSyncMetrics:
     syncing: Gauge = gauge()
     """1 while the node catches up with blocks that others decided, else 0."""
     latest_block_height: Gauge = gauge()
-    """Newest height the node has while it catches up."""
+    """Newest height the node has."""
     target_height: Gauge = gauge()
-    """Newest height any peer is known to have."""
+    """Newest height the node knows of, its own or a peer's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,6 +205,13 @@ def copy_consensus(metrics: ConsensusMetrics, status: ConsensusStatus, own: byte
     precommitted = sum(v.power for v in status.validators if v.precommit is not None)
     for vote_type, power in (("prevote", prevoted), ("precommit", precommitted)):
         metrics.round_voting_power_percent.set(100 * power // total if total else 0, vote_type)
+
+
+def copy_sync(metrics: BlockSyncMetrics, progress: SyncProgress | None, height: int) -> None:
+    """Copy how far block sync is, with the head's height; called at each scrape."""
+    metrics.syncing.set(0 if progress is None else 1)
+    metrics.latest_block_height.set(height)
+    metrics.target_height.set(height if progress is None else max(progress.highest, height))
 
 
 def copy_sizes(metrics: StorageMetrics, stores: dict[str, Path]) -> None:

@@ -33,6 +33,7 @@ from cybermiles.node.metrics import (
     PoolMetrics,
     copy_consensus,
     copy_sizes,
+    copy_sync,
     create_metrics,
 )
 from cybermiles.node.network import NodeNetwork, Spoken
@@ -147,6 +148,7 @@ def build(config: NodeConfig, directory: DataDir, document: GenesisDocument, wor
         network = NodeNetwork(config, directory, document, spoken, clock, workers.log)
         metrics.registry.before_render(partial(network.copy_metrics, metrics))
     info = _node_info(config, document, engine, signer, network)
+    metrics.registry.before_render(lambda: copy_sync(metrics.block_sync, info.syncing, view.head_height()))
     _copy_at_scrape(metrics, info, PoolMetrics(metrics.mempool, mempool), directory, signer.address)
     feed = EventFeed(events)
     view = ChainView(database, document.chain_id, document.params, mempool.candidates)
