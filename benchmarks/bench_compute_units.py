@@ -1,8 +1,8 @@
 """Micro-programs against the compute-unit table: how long a budget of units really lasts.
 
-Each program repeats one operation for ever on an empty state in memory and ends when its budget is used up, so the time it
-takes is what that operation can take from a block. One microsecond a unit is what the table says of the machine it was made on;
-on any machine, a program far above the others is an operation that is too cheap.
+Each program repeats one operation for ever on an empty state in memory and ends when its budget is used up, so the CPU time it
+takes is what that operation can take from a block. One microsecond a unit is what the table says of the machine it was made
+on; on any machine, a program far above the others is an operation that is too cheap.
 """
 
 from __future__ import annotations
@@ -185,9 +185,9 @@ def microseconds_per_unit(backend, body, data=b"", budget=BUDGET):
     runs = []
     for _ in range(3):
         world = fresh_world(body)
-        began = time.perf_counter()
+        began = time.thread_time()
         result = backend.call(world, context, message, compute_units=budget)
-        runs.append((time.perf_counter() - began) * 1e6 / budget)
+        runs.append((time.thread_time() - began) * 1e6 / budget)
         if result.failure is not Failure.COMPUTE_BUDGET:
             raise RuntimeError(f"{body}: {result.failure}")
     return statistics.median(runs)
