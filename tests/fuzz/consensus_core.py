@@ -38,7 +38,7 @@ STAMP = 1_700_000_000
 PRECISION_MS, DELAY_MS = 500, 2_000
 VALUES = "ABCD"
 """C is refused, D arrives late in half of the logs; the others are good."""
-GOOD = "ABD"
+GOOD = ("A", "B", "D")
 SIGNATURE = bytes(64)
 
 

@@ -76,8 +76,7 @@ class HeightDriver:
 
     def take_effects(self) -> tuple[Effect, ...]:
         """Return what the last input asks for, and forget it."""
-        effects = tuple(self._effects)
-        self._effects.clear()
+        effects, self._effects = tuple(self._effects), []
         return effects
 
     def proposer(self, round_: int) -> int:

@@ -53,10 +53,12 @@ class Engine:
             self._start(input_)
         elif self._current is None:
             return ()
-        elif _height(input_) == self.height:
-            self._feed(self._current, input_)
-        elif _height(input_) == self.height + 1:
-            self._keep(input_)
+        else:
+            ahead = _height(input_) - self._current.height
+            if ahead == 0:
+                self._feed(self._current, input_)
+            elif ahead == 1:
+                self._keep(input_)
         return self._driver.take_effects()
 
     @property
