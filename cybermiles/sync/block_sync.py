@@ -17,77 +17,12 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from dataclasses import dataclass, field
-from enum import Enum
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
+
+from cybermiles.sync.actions import Ask, Drop, Fault, SyncLimits
 
 if TYPE_CHECKING:
-    from cybermiles.types.commit import Commit
-
-
-class Fault(Enum):
-    """Why a peer is dropped."""
-
-    LYING = "lying"
-    """It claimed what is not so."""
-    WRONG_BLOCK = "wrong block"
-    """Its block or commit was refused."""
-    UNSOLICITED = "unsolicited block"
-    """Nobody had asked it for that."""
-    UNRESPONSIVE = "unresponsive"
-    """Too slow or silent."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """Request a block."""
-
-    peer: str
-    height: int
-
-
-@dataclass(frozen=True, slots=True)
-class Drop:
-    """Disconnect a peer; the policy has forgotten it already."""
-
-    peer: str
-    fault: Fault
-    reason: str
-
-
-Action: TypeAlias = Ask | Drop
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SyncLimits:
-    """Bounds and patience."""
-
-    requests_per_peer: int = 20
-    window: int = 500
-    """Heights ahead of the applied one that are asked for."""
-    buffer_bytes: int = 64 * 1024 * 1024
-    """Of blocks that wait, and of those asked for at the size that blocks have had lately."""
-    silence_ms: int = 10_000
-    """How long a peer that owes blocks may deliver none."""
-    max_silences: int = 3
-    """In a row, or of single blocks left out, before the peer is dropped."""
-    late_ms: int = 2_000
-    """After which the block that everything waits for is asked for elsewhere too."""
-    min_bytes_per_second: int = 8 * 1024
-    """Of a peer that owes many blocks, while others could deliver them."""
-    tip_grace_ms: int = 1_000
-    """How long consensus may take for a single height that others have decided."""
-    stall_ms: int = 10_000
-    """Without an applied block for so long, this node is not catching up, whatever peers claim."""
-
-
-@dataclass(frozen=True, slots=True)
-class SuppliedBlock:
-    """A block and its commit, unverified, and who is to blame for them."""
-
-    height: int
-    peer: str
-    value: bytes
-    commit: Commit
+    from cybermiles.sync.actions import Action, SuppliedBlock
 
 
 @dataclass(slots=True)
@@ -98,6 +33,10 @@ class _Peer:
     """When it first claimed more than we had then."""
     owes: dict[int, int] = field(default_factory=dict)
     """Heights asked for and when, in that order."""
+    passed: dict[int, int] = field(default_factory=dict)
+    """Owed heights and since when later ones were delivered before them."""
+    given_up: dict[int, int] = field(default_factory=dict)
+    """How often it owed a height too long; late is not unsolicited."""
     waiting_since_ms: int = 0
     """When it last delivered, or began to owe."""
     silences: int = 0
@@ -106,6 +45,12 @@ class _Peer:
 
     def serves(self, height: int) -> bool:
         return self.base <= height <= self.height
+
+    def forgive(self, height: int) -> None:
+        """An answer that was given up has come."""
+        self.given_up[height] -= 1
+        if not self.given_up[height]:
+            del self.given_up[height]
 
 
 _FIRST_ESTIMATE = 256 * 1024
@@ -190,24 +135,24 @@ class BlockSync:
         peer = self._peers.get(block.peer)
         if peer is None:
             return []
-        if block.height not in peer.owes:
+        if block.height not in peer.owes and block.height not in peer.given_up:
             return self._drop(block.peer, Fault.UNSOLICITED, f"height {block.height} was not asked for", now_ms)
         size = len(block.value)
         self._sizes.append(size)
         peer.window_bytes += size
         self._take_delivery(block.peer, peer, block.height, now_ms)
-        actions: list[Action] = []
-        if peer.silences >= self.limits.max_silences:
-            actions = self._drop(block.peer, Fault.UNRESPONSIVE, "it leaves out blocks", now_ms)
         if block.height > self.applied_height and block.height not in self._blocks:
             self._blocks[block.height] = block
             self._buffered_bytes += size
-        return actions + self._assign(now_ms)
+        return self._assign(now_ms)
 
     def no_block(self, peer: str, height: int, now_ms: int) -> list[Action]:
         """A peer says that it does not have what it was asked for."""
         known = self._peers.get(peer)
         if known is None:
+            return []
+        if height not in known.owes and height in known.given_up:
+            known.forgive(height)
             return []
         if height not in known.owes:
             return self._drop(peer, Fault.UNSOLICITED, f"height {height} was not asked for", now_ms)
@@ -250,6 +195,8 @@ class BlockSync:
                 actions += self._silence(name, peer, now_ms)
             elif self._is_slow(peer, now_ms):
                 actions += self._drop(name, Fault.UNRESPONSIVE, "too slow", now_ms)
+            else:
+                actions += self._left_out(name, peer, now_ms)
         return actions + self._hedge(now_ms) + self._assign(now_ms)
 
     # Judging
@@ -260,27 +207,44 @@ class BlockSync:
         self.is_catching_up = is_behind and (self.is_catching_up or self._synced_run >= 2)
 
     def _take_delivery(self, name: str, peer: _Peer, height: int, now_ms: int) -> None:
-        """Answers come in the order of requests: whatever was asked before this one is not coming."""
         peer.waiting_since_ms = now_ms
-        left_out = []
+        if height not in peer.owes:
+            peer.forgive(height)
+            return
         for owed in peer.owes:
             if owed == height:
                 break
-            left_out.append(owed)
-        for owed in (*left_out, height):
-            self._settle(name, owed)
-        for owed in left_out:
-            self._ask_again(owed)
-        peer.silences = peer.silences + 1 if left_out else 0
+            peer.passed.setdefault(owed, now_ms)
+        self._settle(name, height)
+        if not peer.passed:
+            peer.silences = 0
+
+    def _left_out(self, name: str, peer: _Peer, now_ms: int) -> list[Action]:
+        """Answers come in the order of requests: what was passed over for a while is not coming."""
+        missing = [height for height, since in peer.passed.items() if now_ms - since >= self.limits.late_ms]
+        if not missing:
+            return []
+        for height in missing:
+            self._give_up(name, peer, height)
+        return self._strike(name, peer, f"it left out height {missing[0]}", now_ms)
 
     def _silence(self, name: str, peer: _Peer, now_ms: int) -> list[Action]:
         for height in tuple(peer.owes):
-            self._settle(name, height)
-            self._ask_again(height)
+            self._give_up(name, peer, height)
+        return self._strike(name, peer, f"no block in {self.limits.silence_ms} ms", now_ms)
+
+    def _strike(self, name: str, peer: _Peer, reason: str, now_ms: int) -> list[Action]:
         peer.silences += 1
         if peer.silences >= self.limits.max_silences:
-            return self._drop(name, Fault.UNRESPONSIVE, f"no block in {self.limits.silence_ms} ms", now_ms)
+            return self._drop(name, Fault.UNRESPONSIVE, reason, now_ms)
         return []
+
+    def _give_up(self, name: str, peer: _Peer, height: int) -> None:
+        self._settle(name, height)
+        self._ask_again(height)
+        peer.given_up[height] = peer.given_up.get(height, 0) + 1
+        if len(peer.given_up) > self.limits.window:
+            del peer.given_up[next(iter(peer.given_up))]
 
     def _is_slow(self, peer: _Peer, now_ms: int) -> bool:
         """Judge a whole window in which it owed many blocks; the last of its kind is never too slow."""
@@ -367,6 +331,7 @@ class BlockSync:
     def _settle(self, name: str, height: int) -> None:
         """The peer owes this height no longer."""
         self._peers[name].owes.pop(height, None)
+        self._peers[name].passed.pop(height, None)
         owed_by = self._owed_by.get(height, [])
         if name in owed_by:
             owed_by.remove(name)

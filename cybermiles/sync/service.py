@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, NoReturn, Protocol
 from cybermiles.errors import DecodingError, InvalidBlock, ProtocolViolation
 from cybermiles.runtime.logging import get_logger
 from cybermiles.runtime.pacing import News
-from cybermiles.sync.block_sync import Ask, BlockSync, SuppliedBlock, SyncLimits
+from cybermiles.sync.actions import Ask, SuppliedBlock, SyncLimits
+from cybermiles.sync.block_sync import BlockSync
 from cybermiles.sync.progress import LogProgress, Pace, ProgressOutput
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from cybermiles.consensus.messages import RoundView
     from cybermiles.runtime.clock import Clock
-    from cybermiles.sync.block_sync import Action, Fault
+    from cybermiles.sync.actions import Action, Fault
     from cybermiles.types.commit import Commit
 
 log = get_logger("sync")

@@ -22,7 +22,7 @@ from cybermiles.p2p.wire.block_sync import (
     encode_block_sync,
 )
 from cybermiles.runtime.pacing import News
-from cybermiles.sync.block_sync import Fault, SuppliedBlock, SyncLimits
+from cybermiles.sync.actions import Fault, SuppliedBlock, SyncLimits
 
 if TYPE_CHECKING:
     from cybermiles.p2p.ports import PeerHandle
