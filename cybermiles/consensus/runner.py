@@ -284,7 +284,7 @@ class ConsensusRunner:
         """Take a peer's decoded message; dropped where it is stale or where the source's room is full."""
         height = self._view.height
         is_next = message.height == height + self._is_started
-        is_late = not self._is_started and _is_late_precommit(message, height)
+        is_late = self._host is not None and not self._is_started and _is_late_precommit(message, height)
         if is_next or is_late or (self._is_started and message.height == height):
             received = Received(message, source, self._ports.clock.now_ms())
             self._inbox.put(received, early=is_next)

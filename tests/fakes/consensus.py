@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from cybermiles.consensus.alone import NoEvidence
@@ -32,6 +32,10 @@ from tests.fakes.disk import Crash, Disk, FakeDirectory, Inline
 
 CHAIN_ID = 181818
 GENESIS = Hash32(bytes(range(32)))
+BLOCK = "block-"
+"""Before the names of the stub's files."""
+PATIENCE = 10_000.0
+"""Virtual seconds; more than any test needs."""
 START_MS = 1_800_000_000_000
 
 
@@ -132,7 +136,7 @@ def decode_block(value: bytes) -> Block:
 
 
 class ChainStub:
-    """`consensus.ports.Application` on a fake disk: one file, replaced as a whole."""
+    """`consensus.ports.Application` on a fake disk: a block becomes durable by one rename."""
 
     def __init__(self, directory: FakeDirectory, rotation: Rotation, transactions: Transactions) -> None:
         self.directory = directory
@@ -149,10 +153,11 @@ class ChainStub:
         self._load()
 
     def _load(self) -> None:
-        stored = self.directory.read("chain")
-        for value, commit in rlp.as_list(rlp.decode(stored)) if stored else ():
-            self.chain.append((value, decode_commit(commit)))
-            self.rotations.append(self.rotations[-1].advanced())
+        for name in self.directory.names():
+            if name.startswith(BLOCK):
+                value, commit = rlp.as_list(rlp.decode(self.directory.read(name)), length=2)
+                self.chain.append((value, decode_commit(commit)))
+                self.rotations.append(self.rotations[-1].advanced())
 
     @property
     def height(self) -> int:
@@ -220,9 +225,9 @@ class ChainStub:
         self.rotations.append(self.rotations[-1].advanced())
         self.executed.clear()
         self.finalized = None
-        self.directory.replace("chain.tmp", rlp.encode([[value, done.to_item()] for value, done in self.chain]))
-        self.directory.sync("chain.tmp")
-        self.directory.rename("chain.tmp", "chain")
+        self.directory.replace("new", rlp.encode([self.chain[-1][0], commit.to_item()]))
+        self.directory.sync("new")
+        self.directory.rename("new", f"{BLOCK}{self.height:06d}")
         self.directory.sync_names()
         self.directory.disk.note("committed", str(self.height), commit.block_hash)
         content = decode_block(self.chain[-1][0]).content
@@ -243,6 +248,8 @@ class Machine:
     interval_ms: int = 1_000
     create_empty_blocks: bool = True
     engine: EngineSettings = EngineSettings()
+    watch: Callable[[str, object], None] = lambda what, subject: None
+    """Called with what the node shows the world, at that moment."""
     runner: ConsensusRunner | None = None
     task: asyncio.Task | None = None
 
@@ -305,11 +312,34 @@ class Machine:
             self.signer.close()
 
     async def reach(self, height: int) -> None:
-        """Return when a height is committed; raise what the runner raised."""
-        while self.application.height < height:
-            if self.task.done():
-                raise RunnerEnded(self.task.result())
-            await asyncio.sleep(0.01)
+        """Return when a height is committed; raise what ended the runner."""
+        await reach((self,), height)
+
+    async def sync_from(self, source: Machine) -> None:
+        """Take what another machine has and this one has not, as block sync would."""
+        while source.application.height > self.application.height and not self.task.done():
+            value, commit = source.application.chain[self.application.height]
+            applied = asyncio.ensure_future(self.runner.apply_synced(value, commit))
+            await asyncio.wait({applied, self.task}, return_when=asyncio.FIRST_COMPLETED)
+            applied.cancel()
+            await asyncio.gather(applied, return_exceptions=True)
+
+
+async def reach(machines: Sequence[Machine], height: int, *, helpers: Sequence[Machine] = ()) -> None:
+    """Return when all have committed a height; who is behind gets blocks from the others, and from `helpers`."""
+    while any(machine.application.height < height for machine in machines):
+        for machine in machines:
+            if machine.task.done():
+                raise RunnerEnded(machine.task.result())
+            if asyncio.get_running_loop().time() > PATIENCE:
+                raise Stuck(f"{machine.name} at {machine.runner.view}: {machine.runner.explain()}")
+            for source in (*machines, *helpers):
+                await machine.sync_from(source)
+        await asyncio.sleep(0.01)
+
+
+class Stuck(Exception):
+    """The height does not come, in virtual time."""
 
 
 class RunnerEnded(Exception):
@@ -334,6 +364,7 @@ class Plug:
 
     def publish(self, message) -> None:
         self.machine.disk.note("publish", type(message).__name__, repr(message).encode())
+        self.machine.watch("publish", message)
         self.wires.published.append((self.machine.name, message))
         self.wires.send(self.machine, message)
         if isinstance(message, SignedProposal):
@@ -353,7 +384,7 @@ class Plug:
         self.rejections.append((source, reason))
 
     def view_changed(self, view) -> None:
-        pass
+        self.machine.watch("view", view)
 
 
 class Wires:
