@@ -33,6 +33,17 @@ class InvariantViolation(CybermilesError):
     """A rule that can never be broken was broken: a bug of this node. Halts it."""
 
 
+class Refusal(CybermilesError):
+    """A rule of a system contract refuses a call: the caller's fault, answered as a custom error of Solidity.
+
+    Each subclass is one error of the contracts' ABIs: its name is the class's, `arguments` are the error's in order.
+    """
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(f"{type(self).__name__}{arguments}")
+        self.arguments = arguments
+
+
 class InvalidBlock(CybermilesError):
     """A block breaks a validity rule; `got` and `expected` hold the evidence where it is one value."""
 

@@ -73,6 +73,8 @@ class ChainParams:
     """Yearly growth after the tenth anniversary of genesis."""
     max_supply: int = 10_000_000_000 * WEI_PER_CMT
     """Hard cap of the supply for ever. Wei."""
+    system_gas_factor: Fraction = Fraction(1)
+    """Scales the flat gas prices of the system contracts."""
 
     def __post_init__(self) -> None:
         for name, spec in PARAM_SPECS.items():
@@ -133,6 +135,7 @@ PARAM_SPECS: dict[str, ParamSpec] = {
     "inflation_rate": ParamSpec(unit="per year", minimum=Fraction(0), maximum=Fraction(1, 5)),
     "inflation_rate_after": ParamSpec(unit="per year", minimum=Fraction(0), maximum=Fraction(1, 5)),
     "max_supply": ParamSpec(unit="wei", minimum=WEI_PER_CMT, maximum=10_000_000_000 * WEI_PER_CMT),
+    "system_gas_factor": ParamSpec(unit="of the table's gas", minimum=Fraction(1, 4), maximum=Fraction(2)),
 }
 """Bounds of each parameter. A proposal outside them is refused when it is made."""
 

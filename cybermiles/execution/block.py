@@ -84,6 +84,8 @@ class BlockExecution:
             base_fee=0,
             fee_recipient=STAKING,
             block_hash=ancestor_hashes(self._world, self._height),
+            params=parent.params,
+            genesis_hash=chain.genesis_hash,
         )
         self._store_parent_hash()
 

@@ -163,6 +163,8 @@ class Simulation:
             base_fee=0,
             fee_recipient=STAKING,
             block_hash=ancestor_hashes(self.state, header.height),
+            params=self.params,
+            genesis_hash=self.chain.genesis_hash,
         )
 
     def _world(self) -> WorldState:

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
+from cybermiles.chain.params import ChainParams
+from cybermiles.types.primitives import ZERO_HASH
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -14,6 +17,8 @@ if TYPE_CHECKING:
     from cybermiles.types.receipt import Log
     from cybermiles.types.transaction import AccessList, Transaction
     from cybermiles.vm.rules import ChainRules
+
+_DEFAULT_PARAMS = ChainParams()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +37,10 @@ class BlockContext:
     block_hash: Callable[[int], Hash32 | None]
     """Hash of an ancestor by height, None outside the last 256."""
     excess_blob_gas: int = 0
+    params: ChainParams = _DEFAULT_PARAMS
+    """In force in this block; for native contracts."""
+    genesis_hash: Hash32 = ZERO_HASH
+    """Names the chain in what validators sign; for native contracts that check evidence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ PLANTED = [
     ("state.world", "cybermiles.runtime.clock", "Pure packages"),
     ("rpc.service", "cybermiles.vm.pyevm.backend", "The rest of the node"),
     ("execution.block", "eth", "One door: py-evm"),
+    ("system.codec", "eth_abi", "No door: eth-abi"),
     ("node.wiring", "plyvel", "One door: plyvel"),
     ("vm.rules", "coincurve", "One door: cryptography"),
     ("storage.schema", "click", "One door: strangers' data"),

@@ -51,10 +51,13 @@ from cybermiles.vm.validity import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from cybermiles.state.world import WorldState
     from cybermiles.types.primitives import Wei
     from cybermiles.types.transaction import AccessList, Transaction
     from cybermiles.vm.backend import BlockContext, CallMessage
+    from cybermiles.vm.native import NativeContract
     from cybermiles.vm.rules import ChainRules
 
 MAX_REFUND_QUOTIENT = 5
@@ -81,7 +84,7 @@ _FAILURES: tuple[tuple[type[VMError], Failure], ...] = (
 class PyEvmBackend:
     """`EvmBackend` under one set of rules. Not thread-safe: its code cache belongs to one thread at a time."""
 
-    def __init__(self, rules: ChainRules) -> None:
+    def __init__(self, rules: ChainRules, native_contracts: Mapping[Address, NativeContract] | None = None) -> None:
         self._rules = rules
         self._precompiles = precompile_table(rules.fork)
         self._frame: type[Frame] = type(
@@ -90,6 +93,7 @@ class PyEvmBackend:
             {
                 "programs": ProgramCache(opcode_table(rules.fork)),
                 "precompile_table": self._precompiles,
+                "native_contracts": native_contracts or {},
             },
         )
 

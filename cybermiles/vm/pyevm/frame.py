@@ -21,15 +21,19 @@ from eth.vm.computation import BaseComputation
 from eth.vm.memory import Memory
 from eth.vm.stack import Stack
 
+from cybermiles.chain.predeploys import SYSTEM_STUB
 from cybermiles.vm.compute_units import CODE_DEPOSIT_SHIFT, CODE_SHIFT, MESSAGE_SHIFT, precompile_weight
 from cybermiles.vm.pyevm.dispatch import STACK_LIMIT, ComputeBudgetExceeded, run
+from cybermiles.vm.pyevm.native import run_native
 from cybermiles.vm.validity import MAX_INITCODE_BYTES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
     from cybermiles.types.primitives import Address
     from cybermiles.types.receipt import Log
+    from cybermiles.vm.native import NativeContract
     from cybermiles.vm.pyevm.program import ProgramCache
     from cybermiles.vm.pyevm.state import State
 
@@ -84,6 +88,8 @@ class Frame(BaseComputation):  # type: ignore[misc]  # py-evm is untyped
     programs: ProgramCache
     precompile_table: dict[Address, tuple[int, Any]]
     """Address to (number, function)."""
+    native_contracts: Mapping[Address, NativeContract]
+    """Contracts in Python; they run where the account's code is the system stub."""
 
     def __init__(self, state: State, message: Any, transaction_context: Any) -> None:  # noqa: ANN401
         self.state: State = state
@@ -212,7 +218,9 @@ class Frame(BaseComputation):  # type: ignore[misc]  # py-evm is untyped
         message = self.msg
         known = self.precompile_table.get(message.code_address)
         if known is None:
-            if message.code:
+            if message.code == SYSTEM_STUB and message.code_address == message.storage_address in self.native_contracts:
+                run_native(self, self.native_contracts[message.storage_address])
+            elif message.code:
                 self._charge_for_code(message)
                 run(self, self.programs.get(message.code, keep=not message.is_create))
         elif not message.is_delegation:

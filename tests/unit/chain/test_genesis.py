@@ -30,9 +30,9 @@ from cybermiles.types.rotation import MAX_VALIDATORS
 from cybermiles.types.validator import Validator
 
 HASHES = {
-    "mainnet": "97167058c21c02b70ba05af9e823c4a9552fd6715598bdf05bff2248b1777951",
-    "testnet": "b2e4fa97091e197b6c7f88266c1586589680c739137f2e165a518128fc463611",
-    "devnet": "0ab0b8badf41e828ba98227ce69024a6121e9c4f4f64d6e819a8fcbab4014ee3",
+    "mainnet": "44e9d972ddf43beccef21523f7a0675c484dbd8c9ba06891d7d4fa2717d68ce2",
+    "testnet": "6a54259339286042bf2a42b89a48e7863d9fe834c9aed5cecc9c00e58c3ea752",
+    "devnet": "47b7c0c1bb025a859214575d68523e3eb87683d8d9b734d44f4354cf614b1513",
 }
 
 

@@ -1,0 +1,1 @@
+"""Staking, slashing, governance, vesting and fees as contracts: native Python behind Solidity ABIs."""
