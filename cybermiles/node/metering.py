@@ -1,7 +1,6 @@
 """Wrappers of the node's seams that count what passes: the wrapped object and its user know nothing of it.
 
 runner ──► MeteredGossip ──► consensus reactor          runner ──► MeteredApplication ──► application
-switch ──► MeteredReactor ──► reactor ──► MeteredPeer ──► peer
 """
 
 from __future__ import annotations

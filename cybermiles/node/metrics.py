@@ -2,7 +2,7 @@
 
 RpcServer ──observer──► RequestCounter            ChainApplication ──listener──► BlockMetrics
 EventBus ──subscribe──► count_events              ConsensusRunner ──Gossip──► metering.MeteredGossip
-Switch ──Reactor──► metering.MeteredReactor       asked for at each scrape ──► before_render
+Switch ──► its own counts                         asked for at each scrape ──► before_render
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cybermiles import __version__
+from cybermiles.node.metering import MeteredGossip
 from cybermiles.node.peer_view import peer_statuses
 from cybermiles.p2p.book_file import BookFile, new_book
 from cybermiles.p2p.node_info import NodeInfo
@@ -45,13 +46,17 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spoken:
-    """What the network speaks about."""
+class Parts:
+    """What of the node the network speaks for."""
 
     runner: ConsensusRunner
     mempool: MempoolService
     evidence: EvidencePool
     application: ChainApplication
+    metrics: NodeMetrics
+    clock: Clock
+    disk: Worker
+    """The thread that waits for files."""
 
 
 class NodeNetwork:
@@ -62,24 +67,25 @@ class NodeNetwork:
         config: NodeConfig,
         directory: DataDir,
         document: GenesisDocument,
-        spoken: Spoken,
-        clock: Clock,
-        disk: Worker,
+        parts: Parts,
     ) -> None:
-        """Wire it; nothing listens before `start`. `disk` is the thread that waits for files."""
+        """Wire it; nothing listens before `start`."""
+        clock = parts.clock
         key, randomness = directory.load_or_create_node_key(), SystemRandomness()
-        book, book_file = new_book(config.p2p, key.id, randomness), BookFile(directory.address_book, disk)
+        book, book_file = new_book(config.p2p, key.id, randomness), BookFile(directory.address_book, parts.disk)
         book_file.load(book)
-        runner, application = spoken.runner, spoken.application
+        runner, application, metrics = parts.runner, parts.application, parts.metrics
         self._start_height = application.height
+        self._metrics = metrics
+        metrics.registry.before_render(self._copy_metrics)
         self._application = application
         self.sync = SyncService(runner, clock, height=application.height, output=progress_output(sys.stderr))
         self._consensus = ConsensusReactor(runner, clock)
-        runner.join(self._consensus)
+        runner.join(MeteredGossip(self._consensus, metrics.consensus, clock))
         self._blocks = BlockSyncReactor(application, self.sync, clock)
         self.sync.join(self._blocks)
-        self._transactions = MempoolReactor(spoken.mempool, lambda: self.sync.is_catching_up, clock)
-        self._evidence = EvidenceReactor(spoken.evidence, self._consensus.peer_height, clock, arrived=runner.wake)
+        self._transactions = MempoolReactor(parts.mempool, lambda: self.sync.is_catching_up, clock)
+        self._evidence = EvidenceReactor(parts.evidence, self._consensus.peer_height, clock, arrived=runner.wake)
         self._addresses = PexReactor(config.p2p, book, clock) if config.p2p.pex else None
         self.switch = Switch(
             config.p2p,
@@ -126,8 +132,9 @@ class NodeNetwork:
             return None
         return SyncProgress(self._start_height, self._application.height, self.sync.best_height)
 
-    def copy_metrics(self, metrics: NodeMetrics) -> None:
+    def _copy_metrics(self) -> None:
         """Bring the metrics of peers and of block sync up to date."""
+        metrics = self._metrics
         self.switch.publish(metrics.p2p)
         metrics.block_sync.syncing.set(int(self.sync.is_catching_up))
         metrics.block_sync.latest_block_height.set(self._application.height)

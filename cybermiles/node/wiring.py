@@ -36,7 +36,7 @@ from cybermiles.node.metrics import (
     copy_sync,
     create_metrics,
 )
-from cybermiles.node.network import NodeNetwork, Spoken
+from cybermiles.node.network import NodeNetwork, Parts
 from cybermiles.node.pool_view import PoolView
 from cybermiles.node.simulator import Simulator
 from cybermiles.rpc.metrics import RequestCounter
@@ -144,9 +144,16 @@ def build(config: NodeConfig, directory: DataDir, document: GenesisDocument, wor
     engine = ConsensusRunner(ports, _runner_settings(config, document))
     network = None
     if config.p2p_enabled:
-        spoken = Spoken(runner=engine, mempool=mempool, evidence=evidence, application=application)
-        network = NodeNetwork(config, directory, document, spoken, clock, workers.log)
-        metrics.registry.before_render(partial(network.copy_metrics, metrics))
+        parts = Parts(
+            runner=engine,
+            mempool=mempool,
+            evidence=evidence,
+            application=application,
+            metrics=metrics,
+            clock=clock,
+            disk=workers.log,
+        )
+        network = NodeNetwork(config, directory, document, parts)
     info = _node_info(config, document, engine, signer, network)
     metrics.registry.before_render(lambda: copy_sync(metrics.block_sync, info.syncing, view.head_height()))
     _copy_at_scrape(metrics, info, PoolMetrics(metrics.mempool, mempool), directory, signer.address)
