@@ -57,12 +57,15 @@ class Deliveries:
                 news = host.engine.news(message)
                 await host.receive(CertificateReceived(replace(message, votes=news)))
         gossip.accepted(message, received.source)
+        if isinstance(message, SignedProposal):
+            for part, source in host.values.adopt(message.parts.root):
+                self._accept_part(part, source, host, gossip)
 
     def _accept_part(self, message: PartMessage, source: str, host: HeightHost, gossip: Gossip) -> None:
         if host.decision is not None:
             return
         try:
-            is_news, complete = host.values.add(message)
+            is_news, complete = host.values.add(message, source)
         except ProtocolViolation as error:
             gossip.rejected(source, str(error))
             return

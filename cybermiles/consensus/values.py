@@ -4,12 +4,14 @@
                                                                                        │
                      every proposal that announced these parts ◄──ValueChecked────────┘
 
-Only parts that a proposer of the height signed for are collected, and only as many as a block may have. Who proposes
-may lie about the hash, the root and their belonging together; so a verdict is about a hash *under* parts.
+Only parts that a proposer of the height signed for are collected, and only as many as a block may have; a few that
+overtook their proposal wait for it. Who proposes may lie about the hash, the root and their belonging together; so a
+verdict is about a hash *under* parts.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
 
 MAX_SETS = 8
 """Part sets of one height; more than one takes a round that failed, more than two a liar."""
+
+
+MAX_ORPHANS = 64
+"""Parts of one height that wait for their proposal, 4 MiB; the oldest make room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,7 @@ class Values:
         self._max_parts = -(-max_value_bytes // PART_BYTES)
         self._announced: dict[PartsHeader, _Announced] = {}
         self._accepted: dict[Hash32, bytes] = {}
+        self._orphans: deque[tuple[PartMessage, str]] = deque(maxlen=MAX_ORPHANS)
 
     @property
     def accepted_count(self) -> int:
@@ -87,12 +94,21 @@ class Values:
         announced.block_hashes.append(block_hash)
         return None if announced.verdict is None else self._checked(header, block_hash, announced.verdict)
 
-    def add(self, message: PartMessage) -> tuple[bool, CompleteValue | None]:
+    def adopt(self, root: Hash32) -> list[tuple[PartMessage, str]]:
+        """Return the parts that came before their proposal and who sent them, and forget them."""
+        found = [orphan for orphan in self._orphans if orphan[0].root == root]
+        if found:
+            self._orphans = deque((o for o in self._orphans if o[0].root != root), maxlen=MAX_ORPHANS)
+        return found
+
+    def add(self, message: PartMessage, source: str) -> tuple[bool, CompleteValue | None]:
         """Take a part: whether it is news, and the value that it completes.
 
         Raises ProtocolViolation where the part proves itself under nothing that was announced with its root.
         """
         known = [announced for header, announced in self._announced.items() if header.root == message.root]
+        if not known:
+            self._orphans.append((message, source))
         violation: ProtocolViolation | None = None
         for announced in known:
             try:
