@@ -156,6 +156,7 @@ def test_ethers_works_unchanged(devnet, node_directory):
     assert out["emptied"] == {"status": 1, "balance": "0"}
     assert "set a gas price of at least 2 gwei" in out["zeroPrice"]
     assert out["token"] == {"name": "Loyalty", "supply": str(10**21)}
+    assert out["pair"] == {"reserves": [str(11 * 10**18), str(91 * 10**17)], "bought": str(9 * 10**17)}
     assert (out["free"], out["event"], out["pushed"]) == ("0", "42", "42")
     assert out["reason"] == "out of stock"
     assert out["customError"] == "Refused"

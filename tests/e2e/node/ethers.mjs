@@ -37,6 +37,27 @@ await token.waitForDeployment();
 const contract = token.connect(wallet);
 out.token = { name: await contract.name(), supply: String(await contract.totalSupply()) };
 
+// A pair of two tokens takes liquidity and pays a swap.
+const deploy = async (name, ...parameters) => {
+  const made = await new ContractFactory(artifact(name).abi, artifact(name).bytecode, paidWallet).deploy(...parameters);
+  await made.waitForDeployment();
+  return made.connect(wallet);
+};
+const other = await deploy("LoyaltyToken", "Other", "OTH", parseEther("1000"));
+const pair = await deploy("ConstantProductPair", contract.target, other.target);
+for (const coin of [contract, other]) await (await coin.transfer(pair.target, parseEther("10"))).wait();
+await (await pair.mint(wallet.address)).wait();
+await (await contract.transfer(pair.target, parseEther("1"))).wait();
+const first = (await pair.token0()) === contract.target;
+const bought = parseEther("0.9");
+const swap = await (await pair.swap(first ? 0n : bought, first ? bought : 0n, wallet.address)).wait();
+const swapped = (await pair.queryFilter("Swap", swap.blockNumber, swap.blockNumber))[0].args;
+const [reserve0, reserve1] = await pair.getReserves();
+out.pair = {
+  reserves: [String(first ? reserve0 : reserve1), String(first ? reserve1 : reserve0)],
+  bought: String(first ? swapped.amount1Out : swapped.amount0Out),
+};
+
 // Events, over HTTP and pushed over WebSocket.
 const socket = new WebSocketProvider(url.replace("http", "ws"));
 const pushed = new Promise((resolve) => contract.connect(socket).on("Transfer", (from, to, value) => resolve(String(value))));
