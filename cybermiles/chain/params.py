@@ -75,6 +75,24 @@ class ChainParams:
     """Hard cap of the supply for ever. Wei."""
     system_gas_factor: Fraction = Fraction(1)
     """Scales the flat gas prices of the system contracts."""
+    gov_bond: int = 10_000 * WEI_PER_CMT
+    """Deposit of a proposal, burnt when members reject or ignore it. Wei."""
+    gov_notice_seconds: int = 86_400
+    """Between a proposal and the first vote on it; freezing needs no notice. Seconds."""
+    gov_voting_seconds: int = 259_200
+    """Votes are taken for so long, or for up to twice as long where the proposer asks for it. Seconds."""
+    gov_timelock_seconds: int = 172_800
+    """Between the end of the vote and the first block that may execute what passed. Seconds."""
+    gov_delay_blocks: int = 86_400
+    """A parameter or an upgrade takes effect so many blocks after it was proposed, at the earliest. Blocks."""
+    gov_freeze_seconds: int = 2_592_000
+    """How long an account may be frozen, all its freezes together and for ever. Seconds."""
+    gov_claim_seconds: int = 15_552_000
+    """How long victims may claim recovered funds. Seconds."""
+    gov_recovery_cap: Fraction = Fraction(1, 100)
+    """Part of the supply that one recovery may move, at most."""
+    gov_recovery_window_cap: Fraction = Fraction(2, 100)
+    """Part of the supply that the recoveries of 30 days may move together, at most."""
 
     def __post_init__(self) -> None:
         for name, spec in PARAM_SPECS.items():
@@ -107,7 +125,7 @@ class ChainParams:
 
     def to_strings(self) -> dict[str, str]:
         """Return every parameter as it stands in documents."""
-        return {field.name: _to_string(getattr(self, field.name)) for field in fields(self)}
+        return {field.name: format_value(getattr(self, field.name)) for field in fields(self)}
 
 
 BLOCK_OVERHEAD_BYTES = 260 * 1024
@@ -136,6 +154,15 @@ PARAM_SPECS: dict[str, ParamSpec] = {
     "inflation_rate_after": ParamSpec(unit="per year", minimum=Fraction(0), maximum=Fraction(1, 5)),
     "max_supply": ParamSpec(unit="wei", minimum=WEI_PER_CMT, maximum=10_000_000_000 * WEI_PER_CMT),
     "system_gas_factor": ParamSpec(unit="of the table's gas", minimum=Fraction(1, 4), maximum=Fraction(2)),
+    "gov_bond": ParamSpec(unit="wei", minimum=WEI_PER_CMT, maximum=1_000_000 * WEI_PER_CMT),
+    "gov_notice_seconds": ParamSpec(unit="s", minimum=0, maximum=604_800),
+    "gov_voting_seconds": ParamSpec(unit="s", minimum=1, maximum=604_800),
+    "gov_timelock_seconds": ParamSpec(unit="s", minimum=0, maximum=604_800),
+    "gov_delay_blocks": ParamSpec(unit="blocks", minimum=1, maximum=10_000_000),
+    "gov_freeze_seconds": ParamSpec(unit="s", minimum=0, maximum=2_592_000),
+    "gov_claim_seconds": ParamSpec(unit="s", minimum=1, maximum=63_072_000),
+    "gov_recovery_cap": ParamSpec(unit="of the supply", minimum=Fraction(0), maximum=Fraction(1, 100)),
+    "gov_recovery_window_cap": ParamSpec(unit="of the supply", minimum=Fraction(0), maximum=Fraction(2, 100)),
 }
 """Bounds of each parameter. A proposal outside them is refused when it is made."""
 
@@ -145,6 +172,7 @@ _ORDERED = (
     ("free_compute_units_per_block", "compute_units_per_block"),
     ("compute_units_per_transaction", "compute_units_per_block"),
     ("free_gas_limit", "free_gas_per_block"),
+    ("gov_recovery_cap", "gov_recovery_window_cap"),
 )
 
 
@@ -158,9 +186,21 @@ def params_from_strings(values: Mapping[str, str]) -> ChainParams:
     for name, text in values.items():
         if name not in PARAM_SPECS:
             raise ConfigError(f"there is no such parameter; {nearest(name, tuple(PARAM_SPECS))}")
-        ratio = isinstance(PARAM_SPECS[name].minimum, Fraction)
-        parsed[name] = _ratio(name, text) if ratio else _integer(name, text)
+        parsed[name] = parse_value(name, text)
     return ChainParams(**parsed)  # type: ignore[arg-type]  # the kind was decided by the table
+
+
+def parse_value(name: str, text: str) -> int | Fraction:
+    """Return a known parameter's value. Raises ConfigError for text that is not a number of its kind."""
+    ratio = isinstance(PARAM_SPECS[name].minimum, Fraction)
+    return _ratio(name, text) if ratio else _integer(name, text)
+
+
+def format_value(value: int | Fraction) -> str:
+    """Return a value as it stands in documents."""
+    if isinstance(value, Fraction):
+        return f"{value.numerator}/{value.denominator}"
+    return str(value)
 
 
 def _integer(name: str, text: str) -> int:
@@ -181,9 +221,3 @@ def _is_integer(text: str) -> bool:
     if not (text.isascii() and text.isdigit()) or len(text) > _MAX_DIGITS:
         return False
     return text == "0" or text[0] != "0"
-
-
-def _to_string(value: int | Fraction) -> str:
-    if isinstance(value, Fraction):
-        return f"{value.numerator}/{value.denominator}"
-    return str(value)

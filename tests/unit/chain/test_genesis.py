@@ -30,9 +30,9 @@ from cybermiles.types.rotation import MAX_VALIDATORS
 from cybermiles.types.validator import Validator
 
 HASHES = {
-    "mainnet": "44e9d972ddf43beccef21523f7a0675c484dbd8c9ba06891d7d4fa2717d68ce2",
-    "testnet": "6a54259339286042bf2a42b89a48e7863d9fe834c9aed5cecc9c00e58c3ea752",
-    "devnet": "47b7c0c1bb025a859214575d68523e3eb87683d8d9b734d44f4354cf614b1513",
+    "mainnet": "c5775d276e46640b13fa1e3615808bbe5d95618af7fe2fc970d83e04f5c00267",
+    "testnet": "757949774194db96451130d529e286d5367f88cd034e490c894dbb50eb1dfda2",
+    "devnet": "4073e15d4cf58bdf93dfaf97828118783957d3e0a31e42a84d9ee1dbe69414f2",
 }
 
 
