@@ -242,13 +242,13 @@ class Packed(Generic[Fields]):
     __slots__ = ("_layout", "_make")
 
     def __init__(self, make: Callable[..., Fields], **bits: int) -> None:
+        if sum(bits.values()) > 256 or any(width % 8 or width <= 0 for width in bits.values()):
+            raise InvariantViolation(f"fields {bits} do not fit one word in whole bytes")
         self._make = make
         layout, shift = [], 0
         for name, width in bits.items():
             layout.append((name, shift, (1 << width) - 1))
             shift += width
-        if shift > 256 or any(width % 8 or width <= 0 for width in bits.values()):
-            raise InvariantViolation(f"fields {bits} do not fit one word in whole bytes")
         self._layout = tuple(layout)
 
     def unpack(self, word: int) -> Fields:
