@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCK := $(UV) pip compile pyproject.toml --universal --python-version 3.11 --prerelease if-necessary-or-explicit \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --quiet --extra fast --group build
 
-.PHONY: devnet test setup fmt lint unit test-vectors bench lock pr clean
+.PHONY: devnet test setup fmt lint unit test-vectors bench lock abi pr clean
 
 devnet: .venv/.runtime
 	@$(BIN)/cmt devnet $(ARGS)
@@ -65,6 +65,9 @@ bench: .venv/.dev
 lock:
 	$(LOCK) -o requirements.lock
 	$(LOCK) --group dev -o requirements-dev.lock
+
+abi: $(NODE_MODULES)
+	node cybermiles/system/sol/compile.mjs
 
 pr: test
 

@@ -12,6 +12,7 @@ from cybermiles.execution.genesis import genesis_block
 from cybermiles.execution.parent import Chain, Parent
 from cybermiles.execution.validation import check_block
 from cybermiles.state.trie import TrieStateReader
+from cybermiles.system.registry import native_contracts
 from cybermiles.types.abci import PrepareRequest
 from cybermiles.types.commit import EMPTY_COMMIT, Commit
 from cybermiles.types.evidence import DuplicateVote, decode_evidence, duplicate_vote
@@ -115,7 +116,7 @@ class MemoryChain:
             genesis_hash=self.document.hash,
             allow_unprotected=self.document.allow_unprotected,
             issuance=self.document.issuance,
-            backend=PyEvmBackend(ChainRules(fork=Fork.OSAKA, chain_id=self.document.chain_id)),
+            backend=PyEvmBackend(ChainRules(fork=Fork.OSAKA, chain_id=self.document.chain_id), native_contracts()),
             election=election,
         )
         self.nodes = dict(genesis.root_update.nodes)

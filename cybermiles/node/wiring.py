@@ -50,6 +50,7 @@ from cybermiles.runtime.executor import Worker
 from cybermiles.storage.database import Database
 from cybermiles.storage.leveldb import LevelDB, LevelDBOptions
 from cybermiles.storage.recovery import check_store
+from cybermiles.system.registry import native_contracts
 from cybermiles.types.evidence import verify_evidence
 from cybermiles.vm.pyevm.backend import PyEvmBackend
 from cybermiles.vm.rules import ChainRules, Fork
@@ -314,5 +315,5 @@ def _chain(document: GenesisDocument) -> Chain:
         genesis_hash=document.hash,
         allow_unprotected=document.allow_unprotected,
         issuance=document.issuance,
-        backend=PyEvmBackend(_rules(document)),
+        backend=PyEvmBackend(_rules(document), native_contracts()),
     )

@@ -1,12 +1,12 @@
 // Compiles every interface here with npm's solc and writes ../abi/<Interface>.json: its ABI and the members of its enums.
-// npm install --no-save solc@0.8.30 && node compile.mjs [folder to write to]
-// NODE_MODULES names another node_modules; the ABI of every later 0.8 compiler is the same.
+// node compile.mjs [folder to write to]
+// In a checkout `make abi` does it, with the compiler among the tests' JavaScript clients; NODE_MODULES names another place.
 import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
 
 const here = import.meta.dirname;
-const modules = process.env.NODE_MODULES ?? path.join(here, "node_modules");
+const modules = process.env.NODE_MODULES ?? path.join(here, "../../../tests/e2e/node/node_modules");
 const solc = createRequire(path.resolve(modules, "..", "index.js"))("solc");
 const target = process.argv[2] ?? path.join(here, "..", "abi");
 const names = readdirSync(here).filter((name) => name.endsWith(".sol"));
