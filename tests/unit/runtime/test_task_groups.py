@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
 from cybermiles.runtime.clock import ManualClock
 from cybermiles.runtime.files import write_durably
@@ -117,10 +118,12 @@ async def test_within_its_deadline_a_call_returns_or_raises_as_it_is():
         await task
 
 
-def test_a_guarded_call_reports_and_returns_what_went_wrong(capsys):
-    assert guarded(divmod, 1, 2) is None
-    assert isinstance(guarded(divmod, 1, 0), ZeroDivisionError)
-    assert "ZeroDivisionError" in capsys.readouterr().out
+def test_a_guarded_call_reports_and_returns_what_went_wrong():
+    with capture_logs() as logs:
+        assert guarded(divmod, 1, 2) is None
+        error = guarded(divmod, 1, 0)
+    assert isinstance(error, ZeroDivisionError)
+    assert [(entry["event"], entry["exc_info"]) for entry in logs] == [("call_failed", error)]
 
 
 def test_a_file_is_replaced_as_a_whole(tmp_path):
