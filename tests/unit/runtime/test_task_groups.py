@@ -123,7 +123,9 @@ def test_a_guarded_call_reports_and_returns_what_went_wrong():
         assert guarded(divmod, 1, 2) is None
         error = guarded(divmod, 1, 0)
     assert isinstance(error, ZeroDivisionError)
-    assert [(entry["event"], entry["exc_info"]) for entry in logs] == [("call_failed", error)]
+    assert [(entry["event"], entry["call"], bool(entry["exc_info"])) for entry in logs] == [
+        ("call_failed", "divmod", True)
+    ]
 
 
 def test_a_file_is_replaced_as_a_whole(tmp_path):
