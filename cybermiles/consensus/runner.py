@@ -19,7 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cybermiles.consensus.alone import Silence
-from cybermiles.consensus.application_calls import ApplicationCalls, SyncedValue
+from cybermiles.consensus.application_calls import ApplicationCalls, BuiltValue, SyncedValue
 from cybermiles.consensus.building import Building
 from cybermiles.consensus.core.round_state import Step
 from cybermiles.consensus.deliveries import Deliveries
@@ -89,7 +89,7 @@ class ConsensusRunner:
             intake=self._intake,
             wake=self._wake.set,
         )
-        self._building = Building(ports, pacing)
+        self._building = Building(ports, pacing, builds_ahead=settings.create_empty_blocks)
         self._synced = SyncedBlocks()
         self._info: AppInfo | None = None
         self._last_commit = EMPTY_COMMIT
@@ -136,8 +136,14 @@ class ConsensusRunner:
             wait = await self._gate.wait_ms(now, info, self._inbox.early)
             if wait == 0:
                 break
-            await self._pause(None if wait is None else self._monotonic_ms() + wait)
+            ahead = self._building.ahead_ms(info, wait)
+            if ahead == 0 and wait is not None:
+                self._calls.submit(self._building.ahead(info, wait, self.last_commit))
+            due = min((time for time in (wait, ahead) if time), default=None)
+            await self._pause(None if due is None else self._monotonic_ms() + due)
             await self._deliver(self._host)
+            if isinstance(outcome := self._calls.take(), BuiltValue):
+                self._building.keep(outcome)
 
     async def _start(self, info: AppInfo, entries: Sequence[Entry]) -> HeightHost:
         """Begin the height, or go on where the log of an earlier process ends."""
@@ -174,11 +180,17 @@ class ConsensusRunner:
         for block in self._synced.take(host.height):
             await self._take_synced(host, block)
         await self._deliver(host)
+        if host.decision is None and (ready := self._building.take_ready()) is not None:
+            await host.take_outcome(ready)
         if host.decision is None and (build := self._building.take_due(host.info)) is not None:
-            self._calls.submit(partial(self._building.build, build, host.info, self.last_commit))
+            now_ms = self._ports.clock.now_ms()
+            self._calls.submit(partial(self._building.build, build, host.info, self.last_commit, at_ms=now_ms))
 
     async def _take_outcomes(self, host: HeightHost) -> None:
         while host.decision is None and (outcome := self._calls.take()) is not None:
+            if isinstance(outcome, BuiltValue):
+                self._building.keep(outcome)
+                continue
             try:
                 await host.take_outcome(outcome)
             except InvalidBlock as error:

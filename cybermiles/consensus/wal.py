@@ -33,7 +33,8 @@ MAGIC = b"\xfe\xca\xd0\x0d"
 """Has no proper prefix that is its suffix too, so occurrences never overlap."""
 MARKER = MAGIC + b"\x01"
 _ESCAPED = MAGIC + b"\x00"
-_FRAME = struct.Struct(">II")
+_CRC_BYTES = 4
+_LENGTH_BYTES = 4
 _RECORD = struct.Struct(">BI")
 _PREFIX = "wal-"
 
@@ -111,8 +112,8 @@ def remove_before(directory: Directory, height: int) -> None:
 def encode_frame(records: Sequence[Record]) -> bytes:
     """Return the bytes of one frame."""
     body = b"".join(_RECORD.pack(record.type, len(record.payload)) + record.payload for record in records)
-    length = len(body).to_bytes(4)
-    content = zlib.crc32(body, zlib.crc32(length)).to_bytes(4) + length + body
+    length = len(body).to_bytes(_LENGTH_BYTES)
+    content = zlib.crc32(body, zlib.crc32(length)).to_bytes(_CRC_BYTES) + length + body
     return MARKER + content.replace(MAGIC, _ESCAPED)
 
 
@@ -146,15 +147,12 @@ def decode_frames(data: bytes, name: str) -> tuple[tuple[Record, ...], int]:
 def _decode_frame(segment: bytes) -> tuple[list[Record], int] | None:
     """Return the records of what follows a marker and the size of the frame in the file, None where it is damaged."""
     content = segment.replace(_ESCAPED, MAGIC)
-    if len(content) < _FRAME.size:
-        return None
-    crc, length = _FRAME.unpack_from(content)
-    body = content[_FRAME.size : _FRAME.size + length]
-    if len(body) != length or zlib.crc32(body, zlib.crc32(content[4:8])) != crc:
-        return None
-    records = _decode_records(body)
+    length = int.from_bytes(content[_CRC_BYTES : _CRC_BYTES + _LENGTH_BYTES])
+    start = _CRC_BYTES + _LENGTH_BYTES
+    records = _decode_records(content[start : start + length])
     if records is None:
         return None
+    # What the records encode to has their checksum, so equal bytes are right ones.
     encoded = encode_frame(records)
     return (records, len(encoded)) if (MARKER + segment).startswith(encoded) else None
 

@@ -34,7 +34,7 @@ CHAIN_ID = 181818
 GENESIS = Hash32(bytes(range(32)))
 BLOCK = "block-"
 """Before the names of the stub's files."""
-PATIENCE = 10_000.0
+PATIENCE = 600.0
 """Virtual seconds; more than any test needs."""
 START_MS = 1_800_000_000_000
 

@@ -20,6 +20,7 @@ import pytest
 
 from cybermiles.consensus.core.effects import Decide, SignProposal, SignVote
 from cybermiles.consensus.core.engine import Engine
+from cybermiles.consensus.core.timeouts import EngineSettings
 from cybermiles.consensus.privval import STEP_OF, Step
 from cybermiles.consensus.records import decode_entry
 from cybermiles.consensus.replay import replay
@@ -141,7 +142,7 @@ class ContractChecker:
 
 def test_the_ordering_contract_holds_over_a_thousand_heights_of_a_node_alone():
     async def run():
-        wires, (machine,) = network(1, interval_ms=1)
+        wires, (machine,) = network(1, interval_ms=1, engine=EngineSettings(clock_precision_ms=86_400_000))
         checker = ContractChecker(machine)
         machine.start(wires)
         await machine.reach(1_000)

@@ -15,6 +15,7 @@ from cybermiles.consensus.core.inputs import (
     TimeoutElapsed,
     TimeoutKind,
     ValueBuilt,
+    ValueChecked,
     VoteReceived,
 )
 from cybermiles.consensus.core.timeouts import EngineSettings
@@ -70,6 +71,21 @@ def test_what_a_crash_after_each_entry_leaves_to_do(length, open_, own, position
     ] == open_
     assert result.own == own
     assert result.last_position == position
+
+
+def test_what_is_open_is_performed_in_the_order_it_was_asked_for():
+    """A block that is checked last, when all others voted already: prevote and precommit are asked for at once."""
+    members = validators(4)
+    rotation = first_rotation(members)
+    others = [member.address for member in members.validators if member.address != OWN]
+    votes = [Vote(VoteType.PREVOTE, 1, 0, HASH, address, bytes(64)) for address in others]
+    checked = ValueChecked(height=1, block_hash=HASH, parts=PARTS, accepted=True, timestamp=100)
+    entries = [Entry(Start(1, is_voting=True)), Entry(ProposalReceived(PROPOSAL, RECEIVED_MS))]
+    entries += [Entry(VoteReceived(vote)) for vote in votes] + [Entry(checked, b"value")]
+    result = replayed(*entries, rotation=rotation)
+    asked = [effect for effect in result.open if isinstance(effect, SignVote)]
+    assert asked == [SignVote(type_, 1, 0, HASH) for type_ in (VoteType.PREVOTE, VoteType.PRECOMMIT)]
+    assert result.last_position == (0, Step.PRECOMMIT)
 
 
 def test_timers_that_did_not_elapse_are_started_again():

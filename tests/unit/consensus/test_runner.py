@@ -9,7 +9,8 @@ import pytest
 from cybermiles.consensus.core.round_state import Step
 from cybermiles.consensus.messages import PartMessage
 from cybermiles.consensus.privval import Step as SignStep
-from cybermiles.consensus.wal import log_name
+from cybermiles.consensus.records import Entry, Start, encode_entry
+from cybermiles.consensus.wal import encode_frame, log_name
 from cybermiles.errors import ConfigError, InvalidBlock, InvariantViolation, ProtocolViolation, StorageError
 from cybermiles.types.certificate import RoundCertificate
 from cybermiles.types.commit import Commit
@@ -137,6 +138,56 @@ def test_without_empty_blocks_a_height_begins_with_a_transaction_at_once():
         await machine.reach(2)
         assert decode_block(machine.application.chain[1][0]).content == b"second"
         await machine.stop()
+
+    run_virtual(run())
+
+
+def test_a_block_is_built_while_its_height_waits_and_is_there_when_it_starts():
+    async def run():
+        wires, (machine,) = network(1, interval_ms=2_000)
+        published = {}
+        machine.watch = lambda what, subject: (
+            published.setdefault(subject.height, now()) if isinstance(subject, SignedProposal) else None
+        )
+        machine.start(wires)
+        prepare = machine.application.prepare_proposal
+
+        async def slow(request, candidates):
+            await asyncio.sleep(0.3)
+            return await prepare(request, candidates)
+
+        machine.application.prepare_proposal = slow
+        await reach([machine], 5)
+        assert [round(published[height], 2) for height in range(1, 6)] == [0.3, 2.3, 4.3, 6.3, 8.3][:1] + [
+            2.0,
+            4.0,
+            6.0,
+            8.0,
+        ]
+        assert timestamps(machine) == [0, 2, 4, 6, 8]
+        assert machine.application.built == 5, "none is built twice"
+        await machine.stop()
+
+    run_virtual(run())
+
+
+def test_a_block_built_ahead_whose_height_starts_early_is_not_proposed_before_its_time():
+    async def run():
+        wires, machines = network(4, interval_ms=5_000)
+        for machine in machines:
+            machine.start(wires)
+        await reach(machines, 1)
+        mine = machines[proposer_of(4, height=2)]
+        others = [machine.number for machine in machines if machine is not mine][:2]
+        mine.runner._building._lead_ms = 2_500
+        await wait_until(lambda: now() > 4.0)
+        assert mine.application.calls[-1] == "prepare"
+        for number in others:
+            mine.runner.receive(vote(number, height=2), "peer")
+        await reach(machines, 2)
+        assert mine.application.head.timestamp - START_S <= now()
+        assert machines[0].application.chain[1][1].round == 0
+        await stop(machines)
 
     run_virtual(run())
 
@@ -596,7 +647,8 @@ def test_a_node_that_caught_up_in_the_middle_of_a_height_votes_in_it():
     run_virtual(run())
 
 
-def test_a_validator_that_lost_its_log_is_silent_for_the_height_and_votes_in_the_next():
+@pytest.mark.parametrize("left", [None, Entry(Start(3, is_voting=True)), Entry(Start(3, is_voting=False))])
+def test_a_validator_that_lost_its_log_is_silent_for_the_height_and_votes_in_the_next(left):
     async def run():
         wires, machines = network(4)
         victim = machines[1]
@@ -607,6 +659,8 @@ def test_a_validator_that_lost_its_log_is_silent_for_the_height_and_votes_in_the
         await victim.stop()
         victim.disk.crash()
         victim.disk.directory("wal").files.clear()
+        if left is not None:
+            victim.disk.directory("wal").append(log_name(3), encode_frame([encode_entry(left)]))
         said = len([m for name, m in wires.published if name == victim.name])
         victim.start(wires)
         await reach(machines, 3)
