@@ -66,6 +66,7 @@ COSTS: dict[str, dict[str, MethodCost]] = {
         "vote": _HOLDER,
         "supportHold": _HOLDER,
         "cancel": _HOLDER,
+        "claim": _HOLDER,
     },
     "ICmtVesting": {
         "release": _HOLDER,
