@@ -97,6 +97,14 @@ class SenderHasCode(InvalidTransaction):
     """The sender is a contract (EIP-3607)."""
 
 
+class AccountFrozen(InvalidTransaction):
+    """Members froze the sender's account for the time of a recovery."""
+
+
+class UpgradeRequired(CybermilesError):
+    """The next block needs another version of the software; this one stops before it. No fault of anybody."""
+
+
 class InsufficientFunds(InvalidTransaction):
     """The balance does not cover value plus the most the gas may cost."""
 

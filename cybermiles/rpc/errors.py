@@ -33,6 +33,7 @@ _PHRASES: tuple[tuple[type[errors.InvalidTransaction], str, str], ...] = (
     (errors.NonceTooHigh, "nonce too high", "nonce too high"),
     (errors.NonceOverflow, "nonce has max value", "nonce has max value"),
     (errors.SenderHasCode, "sender not an eoa", "sender not an eoa"),
+    (errors.AccountFrozen, "account frozen", "account frozen"),
     (
         errors.InsufficientFunds,
         "insufficient funds for",

@@ -10,7 +10,7 @@ from cybermiles.chain.params import ChainParams
 from cybermiles.types.primitives import ZERO_HASH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
     from cybermiles.state.world import WorldState
     from cybermiles.types.primitives import Address, Hash32, Wei
@@ -41,6 +41,8 @@ class BlockContext:
     """In force in this block; for native contracts."""
     genesis_hash: Hash32 = ZERO_HASH
     """Names the chain in what validators sign; for native contracts that check evidence."""
+    frozen: Container[Address] = ()
+    """Accounts that can send no transaction and that no value leaves; they receive."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,8 +22,8 @@ from eth.exceptions import (
 from eth.vm.message import Message
 
 from cybermiles.crypto.hashing import keccak256
+from cybermiles.errors import AccountFrozen, IntrinsicGasTooLow
 from cybermiles.errors import InsufficientFunds as InsufficientFundsError
-from cybermiles.errors import IntrinsicGasTooLow
 from cybermiles.types import rlp
 from cybermiles.types.primitives import Address
 from cybermiles.vm import compute_units as weights
@@ -116,6 +116,8 @@ class PyEvmBackend:
         sender = transaction.sender
         fork = self._rules.fork
         check_static(transaction, self._rules, context.gas_limit)
+        if sender in context.frozen:
+            raise AccountFrozen(f"account frozen: address {hex_address(sender)} can send nothing during its recovery")
         blob_fee = blob_base_fee(context.excess_blob_gas, fork) if transaction.blob_versioned_hashes else 0
         check_stateful(
             transaction,
@@ -159,6 +161,8 @@ class PyEvmBackend:
                 "insufficient funds for gas * price + value: address "
                 f"{hex_address(message.sender)} have {world.balance(message.sender)} want {message.value}"
             )
+        if message.value and message.sender in context.frozen:
+            raise AccountFrozen(f"account frozen: address {hex_address(message.sender)} can send nothing now")
         world.begin_transaction()
         creator_nonce = world.nonce(message.sender)
         world.increment_nonce(message.sender)
@@ -197,7 +201,7 @@ class PyEvmBackend:
         state = self._state(world, context, transaction.data, compute_units)
         state.compute_units -= weights.AUTHORIZATION * len(transaction.authorizations)
         self._warm(state, sender, transaction.to, transaction.access_list)
-        refund = apply_authorizations(world, transaction, self._rules.chain_id)
+        refund = apply_authorizations(world, transaction, self._rules.chain_id, context.frozen)
         message = _message(
             state,
             sender=sender,

@@ -9,7 +9,10 @@ from cybermiles.types.primitives import ZERO_ADDRESS
 from cybermiles.vm.validity import AUTHORIZATION_GAS, DELEGATION_PREFIX
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from cybermiles.state.world import WorldState
+    from cybermiles.types.primitives import Address
     from cybermiles.types.transaction import Authorization, Transaction
 
 BASE_GAS = 12_500
@@ -17,18 +20,23 @@ BASE_GAS = 12_500
 _U64_MAX = 2**64 - 1
 
 
-def apply_authorizations(world: WorldState, transaction: Transaction, chain_id: int) -> int:
-    """Apply every valid authorization in order and return the gas to refund; invalid ones do nothing."""
-    return sum(_apply(world, item, chain_id) for item in transaction.authorizations)
+def apply_authorizations(world: WorldState, transaction: Transaction, chain_id: int, frozen: Container[Address]) -> int:
+    """Apply every valid authorization in order and return the gas to refund; invalid ones do nothing.
+
+    Those of a frozen account are invalid: its nonce and code stay as they are.
+    """
+    return sum(_apply(world, item, chain_id, frozen) for item in transaction.authorizations)
 
 
-def _apply(world: WorldState, item: Authorization, chain_id: int) -> int:
+def _apply(world: WorldState, item: Authorization, chain_id: int, frozen: Container[Address]) -> int:
     if item.chain_id not in (0, chain_id) or item.nonce >= _U64_MAX or item.s > HALF_N:
         return 0
     authority = item.authority()
     if authority is None:
         return 0
     world.warm(authority)
+    if authority in frozen:
+        return 0
     code = world.code(authority)
     if code and not code.startswith(DELEGATION_PREFIX):
         return 0

@@ -14,6 +14,7 @@ from eth.exceptions import (
     InsufficientStack,
     OutOfGas,
     ReservedBytesInCode,
+    Revert,
     StackDepthLimit,
     VMError,
 )
@@ -178,6 +179,8 @@ class Frame(BaseComputation):  # type: ignore[misc]  # py-evm is untyped
             raise StackDepthLimit("max call depth exceeded")
         recipient = message.storage_address
         if message.should_transfer_value and message.value:
+            if message.sender in state.context.frozen:
+                return cls._refused(state, message, transaction_context)
             if world.balance(message.sender) < message.value:
                 raise InsufficientFunds("insufficient balance for transfer")
             world.subtract_balance(message.sender, message.value)
@@ -189,6 +192,14 @@ class Frame(BaseComputation):  # type: ignore[misc]  # py-evm is untyped
             frame._execute()
         if frame.is_error:
             world.revert(snapshot)
+        return frame
+
+    @classmethod
+    def _refused(cls, state: State, message: Any, transaction_context: Any) -> Frame:  # noqa: ANN401
+        """Return the frame of a call that would take value from a frozen account: it reverts before it begins."""
+        frame = cls(state, message, transaction_context)
+        with frame:
+            raise Revert("account frozen")
         return frame
 
     @classmethod

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from eth.exceptions import Halt, OutOfGas, Revert, WriteProtection
+from eth.exceptions import Halt, InsufficientFunds, OutOfGas, Revert, WriteProtection
 from eth.vm.forks.cancun.opcodes import CANCUN_OPCODES
 from eth.vm.forks.prague.opcodes import PRAGUE_OPCODES
 
@@ -226,6 +226,8 @@ def selfdestruct(frame: Frame) -> None:
         world.warm(beneficiary)
         gas = COLD_ACCOUNT_GAS
     balance = world.balance(address)
+    if balance and address in state.context.frozen:
+        raise InsufficientFunds("account frozen")
     if balance and world.is_empty(beneficiary):
         gas += NEW_ACCOUNT_GAS
     frame.consume_gas(gas, "SELFDESTRUCT")
