@@ -36,6 +36,7 @@ class SyncedBlocks:
     def __init__(self) -> None:
         self._new: list[SyncedBlock] = []
         self._waiting: list[SyncedBlock] = []
+        self._is_closed = False
 
     @property
     def is_empty(self) -> bool:
@@ -43,8 +44,10 @@ class SyncedBlocks:
         return not self._new and not self._waiting
 
     def put(self, block: SyncedBlock) -> None:
-        """Queue a block."""
+        """Queue a block; cancel who waits for it where the node has stopped."""
         self._new.append(block)
+        if self._is_closed:
+            self.close()
 
     def take(self, height: int) -> list[SyncedBlock]:
         """Return the new blocks of the height being decided; fail those that are ahead of it."""
@@ -71,5 +74,6 @@ class SyncedBlocks:
 
     def close(self) -> None:
         """Cancel who waits: the node stops."""
+        self._is_closed = True
         for block in (*self._new, *self._waiting):
             block.done.cancel()

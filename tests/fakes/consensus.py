@@ -74,6 +74,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def _run_once(self) -> None:
         if not self._ready and self._scheduled:
             self.now = max(self.now, self._scheduled[0]._when)
+        if self.now > 3 * PATIENCE:
+            raise Stuck("something is waited for that never comes")
         super()._run_once()
 
 
