@@ -16,7 +16,7 @@ CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["import
 PURE = next(c["source_modules"] for c in CONTRACTS if c["name"].startswith("Pure packages"))
 
 MUST_BE_PURE = (
-    "staking", "governance", "consensus.core", "sync.block_sync", "sync.state_sync", "sync.light", "p2p.handshake",
+    "staking", "governance", "system", "consensus.core", "sync.block_sync", "sync.state_sync", "sync.light", "p2p.handshake",
     "p2p.framing", "p2p.multiplex", "p2p.scoring", "p2p.rate_limit",
 )  # fmt: skip
 """Joins the contract on the day it exists."""

@@ -230,7 +230,9 @@ def echoing(name):
         taken = "".join(f", a{i}" for i in range(len(function.parameters)))
         return eval(f"lambda call{taken}: check({taken[2:]})", {"check": check})
 
-    return SystemContract(STAKING, abi, {f.name: handler(f) for f in abi.functions.values()})
+    return SystemContract(
+        STAKING, abi, {f.name: handler(f) for f in abi.functions.values()}, dict.fromkeys(abi.functions, VIEW)
+    )
 
 
 ALL = [demo(), *map(echoing, INTERFACES)]

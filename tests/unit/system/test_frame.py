@@ -8,6 +8,8 @@ from fractions import Fraction
 
 import pytest
 from eth_abi import decode, encode
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cybermiles.chain.params import ChainParams
 from cybermiles.chain.predeploys import FEES, STAKING, SYSTEM_STUB
@@ -382,6 +384,32 @@ def test_it_answers_only_where_the_account_has_the_stub(ledger, code):
 
 def test_the_stub_of_a_contract_that_this_version_lacks_reverts(ledger):
     assert ledger.send(FEES, calldata("get", 1)).failure is Failure.REVERT
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from([b"", *(function.selector for function in ABI.functions.values())]),
+    st.lists(st.sampled_from([bytes(32), *((1 << n).to_bytes(32) for n in (0, 1, 5, 6, 7, 64, 255))]), max_size=10),
+    st.binary(max_size=33),
+    st.sampled_from([CALL, STATICCALL, DELEGATECALL, CALLCODE]),
+    st.sampled_from([0, 1, 2_300, 40_000, 10**6]),
+    st.sampled_from([0, 1]),
+)
+def test_any_calldata_from_solidity_succeeds_or_changes_nothing(selector, words, rest, kind, limit, value):
+    ledger = Ledger()
+    ledger.world.begin_transaction()
+    ledger.world.set_balance(CALLER, 1)
+    ledger.world.end_transaction()
+    data = selector + b"".join(words) + rest
+    before = ledger.world.changes()
+    result = ledger.send(CALLER, call_data("raw", kind, STAKING, limit, value, data))
+    assert result.failure is None
+    ok, output, _ = decode(signature("raw")[1], result.output)
+    if not ok:
+        assert result.logs == ()
+        assert ledger.world.changes().storage == before.storage
+        assert (ledger.world.balance(STAKING), ledger.world.balance(CALLER)) == (0, 1)
+        assert output == b"" or output[:4] == ABI.errors["Refused"].selector
 
 
 @pytest.mark.parametrize(
