@@ -30,20 +30,33 @@ _ARRAY = re.compile(r"(.*)\[([0-9]*)\]")
 _SIZED = re.compile(r"(uint|int|bytes)([0-9]+)")
 
 
-class _Parameter(TypedDict, total=False):
+class Parameter(TypedDict, total=False):
+    """An argument, a result or a struct's field, in solc's words."""
+
     name: str
     type: str
     internalType: str
-    components: list[_Parameter]
+    components: list[Parameter]
     indexed: bool
 
 
-class _Entry(TypedDict, total=False):
+class Entry(TypedDict, total=False):
+    """A function, event or error, in solc's words."""
+
     type: str
     name: str
-    inputs: list[_Parameter]
-    outputs: list[_Parameter]
+    inputs: list[Parameter]
+    outputs: list[Parameter]
     stateMutability: str
+
+
+class AbiDocument(TypedDict):
+    """One file of `system/abi`."""
+
+    contractName: str
+    abi: list[Entry]
+    enums: dict[str, list[str]]
+    """Qualified name, as `ICmtStaking.Role`, to its members."""
 
 
 class Mutability(StrEnum):
@@ -147,14 +160,21 @@ class ContractAbi:
 @cache
 def load_abi(name: str) -> ContractAbi:
     """Return the interface with this name, as `ICmtStaking`. Raises ConfigError where the package has none."""
-    path = _FOLDER / f"{name}.json"
-    if not path.exists():
-        raise ConfigError(f"the ABI of {name} is missing; reinstall the package")
-    document = json.loads(path.read_bytes())
+    document = load_document(name)
     return parse_abi(name, document["abi"], document["enums"])
 
 
-def parse_abi(name: str, entries: Sequence[_Entry], enums: Mapping[str, Sequence[str]]) -> ContractAbi:
+@cache
+def load_document(name: str) -> AbiDocument:
+    """Return the interface's file, which also names what codecs do not need. Raises ConfigError as `load_abi` does."""
+    path = _FOLDER / f"{name}.json"
+    if not path.exists():
+        raise ConfigError(f"the ABI of {name} is missing; reinstall the package")
+    document: AbiDocument = json.loads(path.read_bytes())
+    return document
+
+
+def parse_abi(name: str, entries: Sequence[Entry], enums: Mapping[str, Sequence[str]]) -> ContractAbi:
     """Return an interface from solc's ABI entries and the members of the enums it names.
 
     Raises ConfigError for overloaded names, an unknown type, and for an indexed argument that is not one word.
@@ -180,7 +200,7 @@ def parse_abi(name: str, entries: Sequence[_Entry], enums: Mapping[str, Sequence
     return ContractAbi(name=name, functions=functions, events=events, errors=errors)
 
 
-def _function(entry: _Entry, signature: str, enums: Mapping[str, Sequence[str]]) -> Function:
+def _function(entry: Entry, signature: str, enums: Mapping[str, Sequence[str]]) -> Function:
     return Function(
         name=entry["name"],
         signature=signature,
@@ -193,7 +213,7 @@ def _function(entry: _Entry, signature: str, enums: Mapping[str, Sequence[str]])
     )
 
 
-def _event(entry: _Entry, signature: str, enums: Mapping[str, Sequence[str]]) -> Event:
+def _event(entry: Entry, signature: str, enums: Mapping[str, Sequence[str]]) -> Event:
     inputs = tuple((_codec(parameter, enums), parameter["indexed"]) for parameter in entry["inputs"])
     if any(indexed and (codec.is_dynamic or codec.size != 32) for codec, indexed in inputs):
         raise ConfigError(f"{signature} indexes an argument that is not one word")
@@ -206,18 +226,18 @@ def _event(entry: _Entry, signature: str, enums: Mapping[str, Sequence[str]]) ->
     )
 
 
-def _canonical(parameter: _Parameter) -> str:
+def _canonical(parameter: Parameter) -> str:
     kind = parameter["type"]
     if not kind.startswith("tuple"):
         return kind
     return f"({','.join(map(_canonical, parameter['components']))}){kind[5:]}"
 
 
-def _sequence(parameters: Sequence[_Parameter], enums: Mapping[str, Sequence[str]]) -> Struct:
+def _sequence(parameters: Sequence[Parameter], enums: Mapping[str, Sequence[str]]) -> Struct:
     return Struct([_codec(parameter, enums) for parameter in parameters])
 
 
-def _codec(parameter: _Parameter, enums: Mapping[str, Sequence[str]]) -> Codec:
+def _codec(parameter: Parameter, enums: Mapping[str, Sequence[str]]) -> Codec:
     kind, inside = parameter["type"], parameter.get("internalType", "")
     array = _ARRAY.fullmatch(kind)
     if array is not None:
