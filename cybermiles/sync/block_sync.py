@@ -35,8 +35,10 @@ class _Peer:
     """Heights asked for and when, in that order."""
     passed: dict[int, int] = field(default_factory=dict)
     """Owed heights and since when later ones were delivered before them."""
-    given_up: dict[int, int] = field(default_factory=dict)
-    """How often it owed a height too long; late is not unsolicited."""
+    taken_back_to: int | None = None
+    """The lower height it named after its highest, until it shows to have more."""
+    asked: dict[int, None] = field(default_factory=dict)
+    """Heights it was asked for lately; an answer that comes late or twice is not unsolicited."""
     waiting_since_ms: int = 0
     """When it last delivered, or began to owe."""
     silences: int = 0
@@ -45,12 +47,6 @@ class _Peer:
 
     def serves(self, height: int) -> bool:
         return self.base <= height <= self.height
-
-    def forgive(self, height: int) -> None:
-        """An answer that was given up has come."""
-        self.given_up[height] -= 1
-        if not self.given_up[height]:
-            del self.given_up[height]
 
 
 _FIRST_ESTIMATE = 256 * 1024
@@ -117,9 +113,10 @@ class BlockSync:
         known = self._peers.get(peer)
         if known is None:
             self._peers[peer] = _Peer(base, height, now_ms)
-        elif height < known.height:
-            return self._drop(peer, Fault.LYING, f"its height went down from {known.height} to {height}", now_ms)
+        elif height < known.height:  # the claim stands: who takes it back is asked for it all the same
+            known.taken_back_to = height
         else:
+            known.taken_back_to = None
             if known.height <= self.applied_height < height:
                 known.since_ms = now_ms
             known.base, known.height = base, height
@@ -135,7 +132,7 @@ class BlockSync:
         peer = self._peers.get(block.peer)
         if peer is None:
             return []
-        if block.height not in peer.owes and block.height not in peer.given_up:
+        if block.height not in peer.asked:
             return self._drop(block.peer, Fault.UNSOLICITED, f"height {block.height} was not asked for", now_ms)
         size = len(block.value)
         self._sizes.append(size)
@@ -151,11 +148,10 @@ class BlockSync:
         known = self._peers.get(peer)
         if known is None:
             return []
-        if height not in known.owes and height in known.given_up:
-            known.forgive(height)
-            return []
-        if height not in known.owes:
+        if height not in known.asked:
             return self._drop(peer, Fault.UNSOLICITED, f"height {height} was not asked for", now_ms)
+        if height not in known.owes:
+            return []
         if known.serves(height):
             return self._drop(peer, Fault.LYING, f"it claimed height {height} and does not have it", now_ms)
         self._settle(peer, height)
@@ -209,7 +205,6 @@ class BlockSync:
     def _take_delivery(self, name: str, peer: _Peer, height: int, now_ms: int) -> None:
         peer.waiting_since_ms = now_ms
         if height not in peer.owes:
-            peer.forgive(height)
             return
         for owed in peer.owes:
             if owed == height:
@@ -218,6 +213,8 @@ class BlockSync:
         self._settle(name, height)
         if not peer.passed:
             peer.silences = 0
+        if peer.taken_back_to is not None and height > peer.taken_back_to:
+            peer.taken_back_to = None
 
     def _left_out(self, name: str, peer: _Peer, now_ms: int) -> list[Action]:
         """Answers come in the order of requests: what was passed over for a while is not coming."""
@@ -225,26 +222,25 @@ class BlockSync:
         if not missing:
             return []
         for height in missing:
-            self._give_up(name, peer, height)
+            self._give_up(name, height)
         return self._strike(name, peer, f"it left out height {missing[0]}", now_ms)
 
     def _silence(self, name: str, peer: _Peer, now_ms: int) -> list[Action]:
         for height in tuple(peer.owes):
-            self._give_up(name, peer, height)
+            self._give_up(name, height)
         return self._strike(name, peer, f"no block in {self.limits.silence_ms} ms", now_ms)
 
     def _strike(self, name: str, peer: _Peer, reason: str, now_ms: int) -> list[Action]:
         peer.silences += 1
-        if peer.silences >= self.limits.max_silences:
-            return self._drop(name, Fault.UNRESPONSIVE, reason, now_ms)
-        return []
+        if peer.silences < self.limits.max_silences:
+            return []
+        if peer.taken_back_to is not None:
+            reason = f"its height went down from {peer.height} to {peer.taken_back_to}, and {reason}"
+        return self._drop(name, Fault.UNRESPONSIVE if peer.taken_back_to is None else Fault.LYING, reason, now_ms)
 
-    def _give_up(self, name: str, peer: _Peer, height: int) -> None:
+    def _give_up(self, name: str, height: int) -> None:
         self._settle(name, height)
         self._ask_again(height)
-        peer.given_up[height] = peer.given_up.get(height, 0) + 1
-        if len(peer.given_up) > self.limits.window:
-            del peer.given_up[next(iter(peer.given_up))]
 
     def _is_slow(self, peer: _Peer, now_ms: int) -> bool:
         """Judge a whole window in which it owed many blocks; the last of its kind is never too slow."""
@@ -316,6 +312,9 @@ class BlockSync:
             peer.waiting_since_ms = peer.window_began_ms = now_ms
             peer.window_bytes = 0
         peer.owes[height] = now_ms
+        peer.asked[height] = None
+        if len(peer.asked) > 2 * self.limits.window:
+            del peer.asked[next(iter(peer.asked))]
         self._owed_by.setdefault(height, []).append(name)
         return Ask(name, height)
 

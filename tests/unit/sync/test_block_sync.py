@@ -172,20 +172,39 @@ def test_answers_out_of_order_are_no_fault():
     assert drops(policy.tick(LIMITS.late_ms)) == []
 
 
-def test_an_answer_that_comes_late_is_taken_and_is_no_fault():
+def test_an_answer_that_comes_late_or_twice_is_no_fault():
     policy, _ = started(("a", 3))
     policy.tick(LIMITS.silence_ms)  # given up, and asked for again
-    assert drops(deliver(policy, "a", [1, 2, 3], LIMITS.silence_ms + 1)) == []
-    assert policy.next_block.height == 1
-    assert drops(deliver(policy, "a", [1, 2], LIMITS.silence_ms + 2)) == []  # the second answers
+    for _ in range(3):
+        assert drops(deliver(policy, "a", [1, 2, 3], LIMITS.silence_ms + 1)) == []
+    assert policy.next_block.height == 1 and policy.buffered_bytes == 300
     assert drops(policy.no_block("a", 3, 0)) == []
-    assert drops(deliver(policy, "a", [1])) == [("a", Fault.UNSOLICITED)]
+    assert drops(deliver(policy, "a", [4])) == [("a", Fault.UNSOLICITED)]
 
 
-def test_a_height_that_goes_down_is_a_lie():
+def test_who_takes_a_claim_back_is_held_to_it():
     policy, _ = started(("liar", 1_000_000))
-    assert drops(policy.status("liar", 1, 10, 0)) == [("liar", Fault.LYING)]
+    assert policy.status("liar", 1, 10, 0) == []
+    assert policy.heights("liar") == (1, 1_000_000)
+    assert drops(policy.no_block("liar", 11, 0)) == [("liar", Fault.LYING)]
     assert policy.best_height == 0 and policy.owed == 0
+
+
+def test_silence_after_taking_a_claim_back_is_a_lie():
+    policy, _ = started(("liar", 1_000_000))
+    policy.status("liar", 1, 10, 0)
+    deliver(policy, "liar", range(1, 11))
+    dropped = [drops(policy.tick(n * LIMITS.silence_ms)) for n in (1, 2, 3)]
+    assert dropped == [[], [], [("liar", Fault.LYING)]]
+
+
+def test_statuses_that_overtook_each_other_are_no_lie():
+    policy, _ = started(("a", 100))
+    policy.status("a", 1, 99, 0)
+    deliver(policy, "a", range(1, 21))
+    policy.status("a", 1, 101, 0)
+    dropped = [drops(policy.tick(n * LIMITS.silence_ms)) for n in (1, 2, 3)]
+    assert dropped == [[], [], [("a", Fault.UNRESPONSIVE)]]
 
 
 def test_a_claimed_height_that_is_not_there_is_a_lie():
@@ -398,7 +417,7 @@ class World:
         assert frontier <= applied + policy.limits.window + 1
         assert len(policy._again) == len(policy._is_again) <= policy.limits.window + 1
         assert len(policy._blocks) <= policy.limits.window
-        assert all(len(peer.given_up) <= policy.limits.window for peer in policy._peers.values())
+        assert all(len(peer.asked) <= 2 * policy.limits.window for peer in policy._peers.values())
 
     def run(self, until_ms):
         self.at(0, self.tick)
