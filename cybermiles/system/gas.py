@@ -71,8 +71,12 @@ COSTS: dict[str, dict[str, MethodCost]] = {
     "ICmtVesting": {
         "release": _HOLDER,
         "delegateLocked": MethodCost(150_000, 800),
+        "undelegateLocked": MethodCost(150_000, 800),
     },
     "ICmtFees": {
+        "quote": MethodCost(10_000, 150),
+        "claimSponsorship": MethodCost(50_000, 200),
+        "setSponsorOwner": MethodCost(50_000, 200),
         "fundSponsorship": MethodCost(50_000, 200),
         "setSponsorRules": MethodCost(50_000, 200),
         "setSponsoredUser": MethodCost(50_000, 200),

@@ -102,6 +102,18 @@ class ExecutionResult:
     """Addresses and slots touched, only filled when asked for (`eth_createAccessList`)."""
 
 
+class GasPayer(Protocol):
+    """Who pays for a transaction's gas in its sender's place."""
+
+    def reserve(self, world: WorldState) -> None:
+        """Set aside the most that the gas may cost, before the first opcode."""
+        ...
+
+    def settle(self, world: WorldState, gas_used: int) -> None:
+        """Pay for the gas used and take the rest back, after the last opcode, whether the transaction failed or not."""
+        ...
+
+
 class EvmBackend(Protocol):
     """One EVM under one set of rules. Holds no state of its own between calls but caches."""
 
@@ -110,7 +122,7 @@ class EvmBackend(Protocol):
         """The rules this backend was built with."""
         ...
 
-    def execute_transaction(
+    def execute_transaction(  # noqa: PLR0913  (what an execution depends on, all named)
         self,
         world: WorldState,
         context: BlockContext,
@@ -119,12 +131,14 @@ class EvmBackend(Protocol):
         gas_price: Wei,
         compute_units: int | None,
         free: bool = False,
+        payer: GasPayer | None = None,
     ) -> ExecutionResult:
         """Execute a transaction on `world` and settle its gas at `gas_price`.
 
         `compute_units` is the budget of the second meter (None: unmetered); using it up fails the
         transaction like running out of gas, with `Failure.COMPUTE_BUDGET`. All checks of `vm.validity`
-        are made first; with `free` the balance must cover the value only. Calls `begin_transaction` and
+        are made first; with `free` the balance must cover the value only. A `payer` pays beside what
+        `gas_price` charges to the sender. Calls `begin_transaction` and
         `end_transaction` on `world`, so that the caller may still `undo_transaction`.
         Raises InvalidTransaction (a subclass, world unchanged) when it may not be in a block. Any other
         exception is a bug of the node and must not be treated as a failed transaction.

@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from cybermiles.state.world import WorldState
     from cybermiles.types.primitives import Wei
     from cybermiles.types.transaction import AccessList, Transaction
-    from cybermiles.vm.backend import BlockContext, CallMessage
+    from cybermiles.vm.backend import BlockContext, CallMessage, GasPayer
     from cybermiles.vm.native import NativeContract
     from cybermiles.vm.rules import ChainRules
 
@@ -111,6 +111,7 @@ class PyEvmBackend:
         gas_price: Wei,
         compute_units: int | None,
         free: bool = False,
+        payer: GasPayer | None = None,
     ) -> ExecutionResult:
         """See `EvmBackend`."""
         sender = transaction.sender
@@ -129,6 +130,8 @@ class PyEvmBackend:
             free=free,
         )
         world.begin_transaction()
+        if payer is not None:
+            payer.reserve(world)
         blob_cost = blob_fee * GAS_PER_BLOB * len(transaction.blob_versioned_hashes)
         upfront = transaction.gas_limit * gas_price + blob_cost
         if upfront:
@@ -139,6 +142,8 @@ class PyEvmBackend:
         else:
             result = self._run(world, context, transaction, gas_price, compute_units)
         self._settle(world, context, transaction, gas_price, result.gas_used)
+        if payer is not None:
+            payer.settle(world, result.gas_used)
         world.end_transaction()
         return result
 
