@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 
 from cybermiles.types.certificate import PolkaCertificate, RoundCertificate
 from cybermiles.types.commit import Commit
-from cybermiles.types.part_set import PartsHeader
-from cybermiles.types.primitives import Hash32
 from cybermiles.types.proposal import SignedProposal, proposal_sign_bytes
 from cybermiles.types.vote import Vote, VoteType, vote_sign_bytes
 from tests.simulation import keys
-from tests.simulation.messages import Body, Synced, Value
+from tests.simulation.messages import Body, Synced
 
 if TYPE_CHECKING:
     from tests.simulation.core_world import CoreWorld
+    from tests.simulation.messages import Value
 
 VOTE_STYLES = ("honest", "silent", "nil", "double", "halves", "random")
 PROPOSAL_STYLES = ("honest", "silent", "halves", "lie", "stale", "invalid", "withhold", "future_time", "rubbish")
@@ -147,18 +146,20 @@ class Adversary:
         values = [self._values[h] for h in known if h in self._values]
         value = self._rng.choice(values) if values else self._fresh(liar, height)
         pol_round = self._rng.randint(-1, round_ - 1)
-        parts = PartsHeader(1, Hash32(self._rng.randbytes(32)))
+        parts = self._world.rubbish_parts(self._rng.randbytes(32))
         self._spread(liar, height, round_, pol_round, value, parts=parts)
 
     def _propose_future_time(self, liar: int, height: int, round_: int) -> None:
         self._spread(liar, height, round_, -1, self._fresh(liar, height, ahead=self._rng.choice((3, 60, 86_400))))
 
-    def _fresh(self, liar: int, height: int, *, is_valid: bool = True, ahead: int = 0) -> Value:
-        parent = self._world.parent_of(height)
-        timestamp = max(self._world.wall_ms() // 1000 + ahead, parent.timestamp + 1)
-        value = Value(height, parent.hash, liar, timestamp, self._rng.getrandbits(32), is_valid)
+    def _fresh(self, liar: int, height: int, *, is_valid: bool = True, ahead: int = 0):
+        value = self._world.make_value(liar, height, self._rng.getrandbits(32), is_valid=is_valid, ahead=ahead)
         self._values[value.hash] = value
         return value
+
+    def learn_value(self, value) -> None:
+        """A correct node built this block."""
+        self._values.setdefault(value.hash, value)
 
     def _spread(self, liar, height, round_, pol_round, value, *, targets=None, bodies=None, parts=None) -> None:
         key = self._world.keys[liar]

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
 
+import structlog
+
 from tests.simulation.checker import Violation
 from tests.simulation.core_world import CoreWorld
+from tests.simulation.node_world import NodeWorld
 from tests.simulation.plan import Plan, draw_plan
 from tests.simulation.streams import Streams
 
@@ -47,12 +52,24 @@ def make_plan(seed: int, options: Options) -> Plan:
     return draw_plan(Streams(seed), validators=options.validators, byzantine=options.byzantine)
 
 
+@contextmanager
+def silent_logs():
+    """Drop log lines: schedules provoke thousands, and their time is not ours."""
+    saved = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    try:
+        yield
+    finally:
+        structlog.configure(**saved)
+
+
 def run_plan(plan: Plan, options: Options, *, keep_trace: int = 0) -> Result:
     """Run one plan."""
     world = _world(plan, options, keep_trace)
     violation = invariant = ""
     try:
-        world.run()
+        with silent_logs():
+            world.run()
     except Violation as error:
         violation, invariant = str(error), error.invariant
     return Result(
@@ -70,7 +87,7 @@ def run_plan(plan: Plan, options: Options, *, keep_trace: int = 0) -> Result:
 def _world(plan: Plan, options: Options, keep_trace: int):
     if options.tier == "core":
         return CoreWorld(plan, keep_trace=keep_trace)
-    raise ValueError(options.tier)
+    return NodeWorld(plan, keep_trace=keep_trace)
 
 
 def run_seed(options: Options, seed: int) -> Result:
@@ -122,7 +139,8 @@ def minimal_trace(plan: Plan, options: Options) -> list[str]:
     """Return the last events of a failing plan."""
     world = _world(plan, options, TRACE_LINES)
     try:
-        world.run()
+        with silent_logs():
+            world.run()
     except Exception as error:
         return [*world.trace.lines(), f"{type(error).__name__}: {error}"]
     return world.trace.lines()

@@ -25,7 +25,8 @@ from cybermiles.types.vote import Vote, VoteType, vote_sign_bytes
 from tests.simulation import keys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+    from typing import NoReturn
 
     from cybermiles.types.commit import Commit
     from cybermiles.types.evidence import DuplicateVote
@@ -59,6 +60,17 @@ class Checker:
         self._heights: dict[int, int] = {}
         self._app_hashes: dict[int, bytes] = {}
         self.evidence: set[bytes] = set()
+        self.violation: Violation | None = None
+        """The first one; whoever swallows the exception does not swallow this."""
+        self.on_violation: Callable[[], None] = lambda: None
+
+    def fail(self, invariant: str, detail: str) -> NoReturn:
+        """Raise Violation."""
+        violation = Violation(invariant, detail)
+        if self.violation is None:
+            self.violation = violation
+            self.on_violation()
+        raise violation
 
     # ---- what is signed
 
@@ -70,7 +82,7 @@ class Checker:
             return
         key = (vote.validator, vote.type, vote.height, vote.round)
         if key in self._votes and self._votes[key] != vote.block_hash:
-            raise Violation("no self-equivocation", f"{self._name(vote.validator)} signed twice: {_show(vote)}")
+            self.fail("no self-equivocation", f"{self._name(vote.validator)} signed twice: {_show(vote)}")
         if key in self._votes:
             return
         self._votes[key] = vote.block_hash
@@ -85,7 +97,7 @@ class Checker:
         if locked != vote.block_hash and not any(
             self.has_polka(vote.height, round_, vote.block_hash) for round_ in range(locked_round, vote.round)
         ):
-            raise Violation(
+            self.fail(
                 "lock rule",
                 f"{self._name(vote.validator)} is locked on {locked.hex()[:8]} since round {locked_round}, "
                 f"no newer polka exists, and it signed {_show(vote)}",
@@ -93,7 +105,7 @@ class Checker:
 
     def _take_lock(self, vote: Vote) -> None:
         if not self.has_polka(vote.height, vote.round, vote.block_hash):
-            raise Violation("precommit rule", f"{self._name(vote.validator)} signed {_show(vote)} without a polka")
+            self.fail("precommit rule", f"{self._name(vote.validator)} signed {_show(vote)} without a polka")
         self._locks[vote.validator, vote.height].append((vote.round, vote.block_hash))
 
     def proposal_signed(self, proposal: SignedProposal, validator: bytes) -> None:
@@ -103,11 +115,11 @@ class Checker:
             return
         content = (proposal.block_hash, proposal.pol_round)
         if self._proposals.setdefault((validator, proposal.height, proposal.round), content) != content:
-            raise Violation(
+            self.fail(
                 "no self-equivocation", f"{self._name(validator)} proposed twice in {proposal.height}/{proposal.round}"
             )
         if proposal.pol_round >= 0 and not self.has_polka(proposal.height, proposal.pol_round, proposal.block_hash):
-            raise Violation("proposal rule", f"{self._name(validator)} named a polka that does not exist")
+            self.fail("proposal rule", f"{self._name(validator)} named a polka that does not exist")
 
     def has_polka(self, height: int, round_: int, block_hash: bytes | None) -> bool:
         """Whether prevotes of a quorum for this block exist anywhere."""
@@ -123,7 +135,7 @@ class Checker:
     def committed(self, height: int, app_hash: bytes) -> None:
         """A node's state after a height."""
         if self._app_hashes.setdefault(height, app_hash) != app_hash:
-            raise Violation("application hashes", f"two hashes after height {height}")
+            self.fail("application hashes", f"two hashes after height {height}")
 
     # ---- what is decided
 
@@ -131,15 +143,15 @@ class Checker:
         """A correct node made a decision durable."""
         height, block_hash = commit.height, commit.block_hash
         if self.decisions.setdefault(height, block_hash) != block_hash:
-            raise Violation(
+            self.fail(
                 "agreement",
                 f"node {node} decided {block_hash.hex()[:8]} at height {height}, another {self.decisions[height].hex()[:8]}",
             )
         if height != self._heights.get(node, 0) + 1:
-            raise Violation("integrity", f"node {node} decided {height} after {self._heights.get(node, 0)}")
+            self.fail("integrity", f"node {node} decided {height} after {self._heights.get(node, 0)}")
         self._heights[node] = height
         if (height, block_hash) not in self._proposed or (height, block_hash) not in self._accepted:
-            raise Violation("validity", f"node {node} decided a block at {height} that nobody proposed and accepted")
+            self.fail("validity", f"node {node} decided a block at {height} that nobody proposed and accepted")
         self._check_commit(node, commit)
 
     def _check_commit(self, node: int, commit: Commit) -> None:
@@ -151,10 +163,10 @@ class Checker:
             member.power for member, signature in zip(members, commit.signatures, strict=True) if signature is not None
         )
         if 3 * power <= 2 * self.validators.total_power:
-            raise Violation("certificates", f"node {node} decided {commit.height} with {power} power")
+            self.fail("certificates", f"node {node} decided {commit.height} with {power} power")
         for member, signature in zip(members, commit.signatures, strict=True):
             if signature is not None and not keys.verify(member.consensus_key, message, signature):
-                raise Violation("certificates", f"node {node}: a wrong signature in the commit of {commit.height}")
+                self.fail("certificates", f"node {node}: a wrong signature in the commit of {commit.height}")
 
     def height_of(self, node: int) -> int:
         """Return the last height a node decided."""
@@ -165,7 +177,7 @@ class Checker:
     def equivocation_reported(self, node: int, evidence: DuplicateVote) -> None:
         """A correct node accuses somebody."""
         if evidence.validator not in self.liars:
-            raise Violation("evidence", f"node {node} accuses the honest {self._name(evidence.validator)}")
+            self.fail("evidence", f"node {node} accuses the honest {self._name(evidence.validator)}")
         first, second = evidence.first, evidence.second
         same = (first.type, first.height, first.round, first.validator) == (
             second.type, second.height, second.round, second.validator,
@@ -176,7 +188,7 @@ class Checker:
             for v in (first, second)
         )
         if not same or first.block_hash == second.block_hash or not signed:
-            raise Violation("evidence", f"node {node} made evidence that proves nothing")
+            self.fail("evidence", f"node {node} made evidence that proves nothing")
         self.evidence.add(evidence.hash)
 
     def core_handled(self, node: int, address: bytes, engine) -> None:
@@ -186,18 +198,18 @@ class Checker:
         held = None if locked is None else (locked.round, locked.block_hash)
         is_about_to_sign = held is not None and (last is None or held[0] > last[0]) and self.has_polka(height, *held)
         if held != last and not is_about_to_sign:
-            raise Violation("lock memory", f"node {node} is locked on {_pair(held)}, its key on {_pair(last)}")
+            self.fail("lock memory", f"node {node} is locked on {_pair(held)}, its key on {_pair(last)}")
         if locked is not None and (valid is None or valid.round < locked.round):
-            raise Violation("lock memory", f"node {node}: the valid value is older than the lock")
+            self.fail("lock memory", f"node {node}: the valid value is older than the lock")
         if valid is not None and not self.has_polka(height, valid.round, valid.block_hash):
-            raise Violation("lock memory", f"node {node} holds a valid value without a polka")
+            self.fail("lock memory", f"node {node} holds a valid value without a polka")
 
     def core_settled(self, node: int, address: bytes, engine) -> None:
         """A voting core's effects are all performed, so nothing is about to be signed any more."""
         last = self._last_lock(address, engine.height)
         held = None if engine.locked is None else (engine.locked.round, engine.locked.block_hash)
         if held != last:
-            raise Violation("lock memory", f"node {node} is locked on {_pair(held)}, but its key on {_pair(last)}")
+            self.fail("lock memory", f"node {node} is locked on {_pair(held)}, but its key on {_pair(last)}")
 
     def _last_lock(self, address: bytes, height: int) -> tuple[int, bytes] | None:
         locks = self._locks.get((address, height))
@@ -206,7 +218,7 @@ class Checker:
     def memory(self, node: int, kept_rounds: int, round_: int) -> None:
         """The core keeps votes of this many rounds while it is in `round_`."""
         if kept_rounds > round_ + 2 + 2 * len(self._power):
-            raise Violation("bounded memory", f"node {node} keeps {kept_rounds} rounds in round {round_}")
+            self.fail("bounded memory", f"node {node} keeps {kept_rounds} rounds in round {round_}")
 
     def _name(self, address: bytes) -> str:
         return f"validator {self._index.get(address, address.hex())}"

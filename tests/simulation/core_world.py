@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from cybermiles.consensus.core.inputs import TimeoutKind
 from cybermiles.consensus.core.timeouts import EngineSettings, Timeouts
 from cybermiles.errors import InvariantViolation, ProtocolViolation
+from cybermiles.types.part_set import PartsHeader
+from cybermiles.types.primitives import Hash32
 from cybermiles.types.rotation import first_rotation
 from cybermiles.types.vote import Vote, VoteType, vote_sign_bytes
 from tests.simulation import keys
@@ -258,9 +260,15 @@ class CoreWorld:
             self._proposers[key] = (rotation.advanced(round_) if round_ else rotation).proposer_index
         return self._proposers[key]
 
-    def parent_of(self, height: int) -> Value:
-        """Return the block before a height, as far as anybody knows it."""
-        return self._chain.get(height - 1, self.genesis)
+    def make_value(self, liar: int, height: int, salt: int, *, is_valid: bool, ahead: int) -> Value:
+        """Return a block of a liar's on the parent that correct nodes decided."""
+        parent = self._chain.get(height - 1, self.genesis)
+        timestamp = max(self.wall_ms() // 1000 + ahead, parent.timestamp + 1)
+        return Value(height, parent.hash, liar, timestamp, salt, is_valid)
+
+    def rubbish_parts(self, root: bytes) -> PartsHeader:
+        """Return parts that are no block."""
+        return PartsHeader(1, Hash32(root))
 
     def guarded_values(self) -> list[bytes]:
         """Return the blocks of the script's target round, which the liars push against."""

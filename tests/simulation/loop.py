@@ -19,11 +19,20 @@ class Stalled(BaseException):
     """Nothing is scheduled: every task waits for something that will never happen."""
 
 
+class Spinning(BaseException):
+    """Tasks wake each other without end, and time does not move."""
+
+
+MAX_STEPS_AT_ONCE = 20_000
+"""Of the loop at one instant of virtual time."""
+
+
 class _Selector(selectors.BaseSelector):
     """Knows no files; waiting is moving the clock."""
 
     def __init__(self) -> None:
         self.loop: VirtualLoop | None = None
+        self._steps = 0
 
     def register(self, fileobj, events, data=None):
         raise OutsideWorld("a file or socket was registered in a simulation")
@@ -34,8 +43,12 @@ class _Selector(selectors.BaseSelector):
     def select(self, timeout=None):
         if timeout is None:
             raise Stalled("no task can continue and no timer runs")
+        self._steps += 1
         if timeout > 0:
             self.loop.advance(timeout)
+            self._steps = 0
+        elif self._steps > MAX_STEPS_AT_ONCE:
+            raise Spinning(f"{self._steps} steps of the loop at {self.loop.time()} s")
         return []
 
     def get_map(self):
