@@ -14,16 +14,18 @@ Whatever its source, a document that exists adds up: the checks across fields ru
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from cybermiles.chain.issuance import IssuanceSchedule
-from cybermiles.chain.params import PARAM_SPECS, ChainParams, params_from_strings
-from cybermiles.chain.predeploys import VESTING, is_reserved, predeployed_code
+from cybermiles.chain.params import PARAM_SPECS, ChainParams, format_value, params_from_strings
+from cybermiles.chain.power import damped_powers
+from cybermiles.chain.predeploys import STAKING, VESTING, is_reserved, predeployed_code
 from cybermiles.chain.reading import Field, parse_json
 from cybermiles.crypto.hashing import keccak256
 from cybermiles.errors import ConfigError
 from cybermiles.types import rlp
-from cybermiles.types.primitives import Address, ChainId, Hash32, Timestamp, Wei
+from cybermiles.types.primitives import ZERO_ADDRESS, Address, ChainId, Hash32, Timestamp, Wei
 from cybermiles.types.rotation import MAX_VALIDATORS
 from cybermiles.types.validator import MAX_TOTAL_POWER, Validator, ValidatorSet
 
@@ -36,11 +38,16 @@ _KEYS = (
     "genesis_time",
     "allow_unprotected",
     "supply_cmt",
+    "foundation",
     "parameters",
     "validators",
     "allocations",
     "vesting",
 )
+
+
+NOTHING = Wei(0)
+"""Stake of a founder in a network without elections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +81,36 @@ class VestingGrant:
 
 @dataclass(frozen=True, slots=True)
 class GenesisValidator:
-    """A founding validator."""
+    """A founding validator.
+
+    Stake comes out of its operator's allocation. Either every founder stakes, and the powers are what elections would
+    make of it, or none does, and the founders decide for ever: a network for tests.
+    """
 
     name: str
     validator: Validator
+    stake: Wei = NOTHING
+    stake_cap: Wei = NOTHING
+    """Delegations may fill the stake up to this."""
+    comp_rate: Fraction = Fraction(1, 5)
+    """Part of its delegators' awards that it keeps."""
+
+
+def founder(name: str, validator: Validator, stake: Wei, params: ChainParams) -> GenesisValidator:
+    """Return a founder with the largest cap that its stake allows; `with_stake_powers` gives it its power."""
+    ratio = params.self_staking_ratio
+    cap = stake * ratio.denominator // ratio.numerator if ratio else params.max_supply
+    return GenesisValidator(name, validator, stake, Wei(min(cap, params.max_supply)) if stake else NOTHING)
+
+
+def with_stake_powers(founders: Iterable[GenesisValidator], params: ChainParams) -> tuple[GenesisValidator, ...]:
+    """Return founders with the power that their stake gives them among each other."""
+    listed = tuple(founders)
+    stakes = [entry.stake for entry in listed]
+    return tuple(
+        replace(entry, validator=replace(entry.validator, power=power))
+        for entry, power in zip(listed, damped_powers(stakes, params, sum(stakes)), strict=True)
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,11 +139,15 @@ class GenesisDocument:
     """Free coins."""
     vesting: tuple[VestingGrant, ...]
     """Locked coins, held by the vesting contract."""
+    foundation: Address = ZERO_ADDRESS
+    """Who may mark validators as verified; the zero address: nobody."""
 
     def __post_init__(self) -> None:
         _check_sum(self)
         _check_holders(self)
+        _check_grants(self)
         _check_validators(self)
+        _check_stakes(self)
 
     @property
     def hash(self) -> Hash32:
@@ -139,12 +176,16 @@ class GenesisDocument:
         )
 
     def accounts(self) -> dict[Address, GenesisAccount]:
-        """Return the accounts of block 0 in address order: predeploys, allocations, locked coins."""
+        """Return the accounts of block 0 in address order: predeploys, allocations, locked and staked coins."""
         balances: dict[Address, int] = {}
         for allocation in self.allocations:
             balances[allocation.address] = balances.get(allocation.address, 0) + allocation.amount
         for grant in self.vesting:
             balances[VESTING] = balances.get(VESTING, 0) + grant.amount
+        for entry in self.validators:
+            if entry.stake:
+                balances[entry.validator.operator] -= entry.stake
+                balances[STAKING] = balances.get(STAKING, 0) + entry.stake
         codes = predeployed_code()
         return {
             address: GenesisAccount(
@@ -178,6 +219,7 @@ class GenesisDocument:
             rlp.int_to_bytes(self.timestamp),
             rlp.int_to_bytes(self.allow_unprotected),
             rlp.int_to_bytes(self.supply),
+            self.foundation,
             self.params.hash,
             [
                 [
@@ -185,6 +227,9 @@ class GenesisDocument:
                     entry.validator.consensus_key,
                     entry.validator.operator,
                     rlp.int_to_bytes(entry.validator.power),
+                    rlp.int_to_bytes(entry.stake),
+                    rlp.int_to_bytes(entry.stake_cap),
+                    format_value(entry.comp_rate).encode(),
                 ]
                 for entry in self.validators
             ],
@@ -212,6 +257,7 @@ def parse_genesis(source: str | bytes) -> GenesisDocument:
         timestamp=Timestamp(fields["genesis_time"].time()),
         allow_unprotected=fields["allow_unprotected"].boolean(),
         supply=Wei(fields["supply_cmt"].cmt()),
+        foundation=fields["foundation"].address(),
         params=_parameters(fields["parameters"]),
         validators=tuple(_validator(entry) for entry in fields["validators"].items()),
         allocations=tuple(_allocation(entry) for entry in fields["allocations"].items()),
@@ -229,7 +275,7 @@ def _parameters(field: Field) -> ChainParams:
 
 
 def _validator(field: Field) -> GenesisValidator:
-    fields = field.object(("name", "consensus_key", "operator", "power"))
+    fields = field.object(("name", "consensus_key", "operator", "power", "stake_cmt", "stake_cap_cmt", "comp_rate"))
     return GenesisValidator(
         fields["name"].text(maximum=64),
         Validator(
@@ -237,6 +283,9 @@ def _validator(field: Field) -> GenesisValidator:
             fields["operator"].address(),
             fields["power"].integer(minimum=1, maximum=MAX_TOTAL_POWER),
         ),
+        Wei(fields["stake_cmt"].cmt()),
+        Wei(fields["stake_cap_cmt"].cmt()),
+        fields["comp_rate"].ratio(),
     )
 
 
@@ -247,15 +296,12 @@ def _allocation(field: Field) -> Allocation:
 
 def _grant(field: Field) -> VestingGrant:
     fields = field.object(("label", "holder", "amount_cmt", "start", "end"))
-    start, end = fields["start"].time(), fields["end"].time()
-    if end <= start:
-        raise ConfigError(f"{fields['end'].path}: the end must be after the start")
     return VestingGrant(
         fields["label"].text(maximum=64),
         fields["holder"].address(),
         Wei(fields["amount_cmt"].cmt()),
-        Timestamp(start),
-        Timestamp(end),
+        Timestamp(fields["start"].time()),
+        Timestamp(fields["end"].time()),
     )
 
 
@@ -281,6 +327,15 @@ def _check_holders(document: GenesisDocument) -> None:
             )
 
 
+def _check_grants(document: GenesisDocument) -> None:
+    holders: dict[Address, int] = {}
+    for index, grant in enumerate(document.vesting):
+        if grant.end <= grant.start:
+            raise ConfigError(f"genesis.vesting[{index}].end: the end must be after the start")
+        if holders.setdefault(grant.holder, index) != index:
+            raise ConfigError(f"genesis.vesting[{index}].holder: this account has a grant already; sum them up")
+
+
 def _check_validators(document: GenesisDocument) -> None:
     if len(document.validators) > MAX_VALIDATORS:
         raise ConfigError(
@@ -297,3 +352,46 @@ def _check_validators(document: GenesisDocument) -> None:
         power += entry.validator.power
     if power > MAX_TOTAL_POWER:
         raise ConfigError(f"genesis.validators: the powers sum to {power}, but may sum to {MAX_TOTAL_POWER} at most")
+
+
+def _check_stakes(document: GenesisDocument) -> None:
+    """Check that either all founders stake or none, that they have the coins, and that powers follow from stake."""
+    founders, params = document.validators, document.params
+    if not any(entry.stake for entry in founders):
+        return
+    free: dict[Address, int] = {}
+    for allocation in document.allocations:
+        free[allocation.address] = free.get(allocation.address, 0) + allocation.amount
+    owners: dict[Address, int] = {}
+    for index, entry in enumerate(founders):
+        _check_founder(f"genesis.validators[{index}]", entry, params)
+        operator = entry.validator.operator
+        if owners.setdefault(operator, index) != index:
+            raise ConfigError(f"genesis.validators[{index}].operator: an account has one candidacy only")
+        if free.get(operator, 0) < entry.stake:
+            raise ConfigError(
+                f"genesis.validators[{index}].stake_cmt: the operator's allocations are {free.get(operator, 0)} wei, "
+                f"but it stakes {entry.stake} wei"
+            )
+    expected = with_stake_powers(founders, params)
+    for index, (entry, right) in enumerate(zip(founders, expected, strict=True)):
+        if entry.validator.power != right.validator.power:
+            raise ConfigError(
+                f"genesis.validators[{index}].power: {entry.validator.power} must be {right.validator.power}, the "
+                "votes that the founders' stakes give it"
+            )
+
+
+def _check_founder(path: str, entry: GenesisValidator, params: ChainParams) -> None:
+    least = max(params.power_unit, params.min_staking_amount)
+    if entry.stake < least:
+        raise ConfigError(f"{path}.stake_cmt: {entry.stake} wei, but a founder that stakes has {least} wei at least")
+    if not entry.stake <= entry.stake_cap <= params.max_supply:
+        raise ConfigError(f"{path}.stake_cap_cmt: {entry.stake_cap} wei must be from the stake to max_supply")
+    if entry.stake < entry.stake_cap * params.self_staking_ratio:
+        raise ConfigError(
+            f"{path}.stake_cap_cmt: the stake must be {params.self_staking_ratio} of the cap at least, so a cap of "
+            f"{entry.stake_cap} wei is too much"
+        )
+    if not Fraction(1, 1_000_000) <= entry.comp_rate < 1:
+        raise ConfigError(f'{path}.comp_rate: {entry.comp_rate} must be over 0 and under 1, such as "1/5"')

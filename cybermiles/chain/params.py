@@ -75,6 +75,34 @@ class ChainParams:
     """Hard cap of the supply for ever. Wei."""
     system_gas_factor: Fraction = Fraction(1)
     """Scales the flat gas prices of the system contracts."""
+    max_vals: int = 19
+    """Validators that are elected."""
+    backup_vals: int = 5
+    """Backups that are elected behind them; they vote too."""
+    power_unit: int = 1_000 * WEI_PER_CMT
+    """Stake of one vote. Wei. Awards grow stake every block; votes change, and a new set is stored, per whole unit."""
+    validator_size_threshold: Fraction = Fraction(12, 100)
+    """Part of the elected stake over which a candidate's stake gives no votes."""
+    self_staking_ratio: Fraction = Fraction(1, 10)
+    """Part of its stake cap that a validator's owner stakes itself, at least."""
+    min_staking_amount: int = 1_000 * WEI_PER_CMT
+    """Least delegation. Wei."""
+    unbonding_seconds: int = 604_800
+    """How long stake that leaves is locked and liable; also how long moved stake stays where it went. Seconds."""
+    validators_block_award_ratio: Fraction = Fraction(9, 10)
+    """Part of a block's award that goes to validators; the rest goes to backups."""
+    absence_window: int = 7_200
+    """Blocks over which absences are counted."""
+    max_absences: int = 1_200
+    """Absences in the window that jail a validator: 20 minutes of 1 s blocks."""
+    jail_seconds: int = 600
+    """How long a jailed validator cannot come back. Seconds."""
+    slash_absence: int = 1
+    """Whether absence costs stake: 1 or 0."""
+    absence_slash: Fraction = Fraction(1, 1_000)
+    """Part of the stake that absence costs."""
+    double_sign_slash: Fraction = Fraction(1, 20)
+    """Part of the stake that signing twice costs."""
     gov_bond: int = 10_000 * WEI_PER_CMT
     """Deposit of a proposal, burnt when members reject or ignore it. Wei."""
     gov_notice_seconds: int = 86_400
@@ -154,6 +182,20 @@ PARAM_SPECS: dict[str, ParamSpec] = {
     "inflation_rate_after": ParamSpec(unit="per year", minimum=Fraction(0), maximum=Fraction(1, 5)),
     "max_supply": ParamSpec(unit="wei", minimum=WEI_PER_CMT, maximum=10_000_000_000 * WEI_PER_CMT),
     "system_gas_factor": ParamSpec(unit="of the table's gas", minimum=Fraction(1, 4), maximum=Fraction(2)),
+    "max_vals": ParamSpec(unit="validators", minimum=1, maximum=100),
+    "backup_vals": ParamSpec(unit="backups", minimum=0, maximum=100),
+    "power_unit": ParamSpec(unit="wei", minimum=WEI_PER_CMT, maximum=1_000_000 * WEI_PER_CMT),
+    "validator_size_threshold": ParamSpec(unit="of elected stake", minimum=Fraction(1, 100), maximum=Fraction(1)),
+    "self_staking_ratio": ParamSpec(unit="of the cap", minimum=Fraction(0), maximum=Fraction(1)),
+    "min_staking_amount": ParamSpec(unit="wei", minimum=WEI_PER_CMT, maximum=1_000_000 * WEI_PER_CMT),
+    "unbonding_seconds": ParamSpec(unit="s", minimum=1, maximum=31_536_000),
+    "validators_block_award_ratio": ParamSpec(unit="of the award", minimum=Fraction(0), maximum=Fraction(1)),
+    "absence_window": ParamSpec(unit="blocks", minimum=10, maximum=65_536),
+    "max_absences": ParamSpec(unit="blocks", minimum=1, maximum=65_536),
+    "jail_seconds": ParamSpec(unit="s", minimum=1, maximum=2_592_000),
+    "slash_absence": ParamSpec(unit="(0 or 1)", minimum=0, maximum=1),
+    "absence_slash": ParamSpec(unit="of the stake", minimum=Fraction(0), maximum=Fraction(1, 100)),
+    "double_sign_slash": ParamSpec(unit="of the stake", minimum=Fraction(0), maximum=Fraction(1, 2)),
     "gov_bond": ParamSpec(unit="wei", minimum=WEI_PER_CMT, maximum=1_000_000 * WEI_PER_CMT),
     "gov_notice_seconds": ParamSpec(unit="s", minimum=0, maximum=604_800),
     "gov_voting_seconds": ParamSpec(unit="s", minimum=1, maximum=604_800),

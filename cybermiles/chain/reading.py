@@ -6,6 +6,7 @@ import difflib
 import json
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from cybermiles.crypto.hashing import keccak256
@@ -121,6 +122,18 @@ class Field:
         if len(fraction) > 18:
             raise self._error(value, "an amount with at most 18 decimal places (whole wei)")
         return int(whole) * WEI_PER_CMT + int(fraction.ljust(18, "0"))
+
+    def ratio(self) -> Fraction:
+        """Return the fraction of a string such as "1/5"; parts are at most a million."""
+        value: str = self._expect(str, 'a ratio such as "1/5"')
+        parts = value.split("/")
+        if (
+            len(parts) != 2
+            or not all(_is_decimal(part) and int(part) <= 1_000_000 for part in parts)
+            or parts[1] == "0"
+        ):
+            raise self._error(value, 'a ratio such as "1/5"')
+        return Fraction(int(parts[0]), int(parts[1]))
 
     def hex(self, *, size: int) -> bytes:
         """Return the bytes of a 0x string of fixed size."""

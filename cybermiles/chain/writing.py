@@ -25,6 +25,7 @@ def format_genesis(document: GenesisDocument) -> str:
                 "genesis_time": format_time(document.timestamp),
                 "allow_unprotected": document.allow_unprotected,
                 "supply_cmt": decimal(document.supply, WEI_PER_CMT),
+                "foundation": checksum(document.foundation),
                 "parameters": {name: f"{values[name]} {spec.unit}" for name, spec in PARAM_SPECS.items()},
                 "validators": [
                     {
@@ -32,6 +33,9 @@ def format_genesis(document: GenesisDocument) -> str:
                         "consensus_key": "0x" + entry.validator.consensus_key.hex(),
                         "operator": checksum(entry.validator.operator),
                         "power": str(entry.validator.power),
+                        "stake_cmt": decimal(entry.stake, WEI_PER_CMT),
+                        "stake_cap_cmt": decimal(entry.stake_cap, WEI_PER_CMT),
+                        "comp_rate": f"{entry.comp_rate.numerator}/{entry.comp_rate.denominator}",
                     }
                     for entry in document.validators
                 ],

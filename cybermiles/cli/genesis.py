@@ -13,17 +13,26 @@ from typing import TYPE_CHECKING
 import click
 
 from cybermiles.chain.fees import decimal
-from cybermiles.chain.genesis import Allocation, GenesisDocument, GenesisValidator, parse_genesis
+from cybermiles.chain.genesis import (
+    Allocation,
+    GenesisDocument,
+    GenesisValidator,
+    founder,
+    parse_genesis,
+    with_stake_powers,
+)
 from cybermiles.chain.networks import NETWORKS, network_genesis
 from cybermiles.chain.reading import MAX_DOCUMENT_BYTES, Field, format_time
 from cybermiles.chain.writing import format_genesis
 from cybermiles.cli.output import CommandError, answer, json_option, reports_errors
 from cybermiles.execution.genesis import genesis_block
 from cybermiles.types.primitives import WEI_PER_CMT, ChainId, Wei
-from cybermiles.types.validator import MAX_TOTAL_POWER, Validator
+from cybermiles.types.validator import Validator
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from cybermiles.chain.params import ChainParams
 
 document_argument = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 
@@ -51,9 +60,10 @@ def genesis() -> None:
     "--validator",
     "validators",
     multiple=True,
-    metavar="KEY:OPERATOR[:POWER]",
-    help="Founding validator: ed25519 key, account, power (1). Repeatable; without any, a template is written, of "
-    "which `cmt init --genesis` makes a chain with its own key.",
+    metavar="KEY:OPERATOR[:STAKE]",
+    help="Founding validator: ed25519 key, account, stake in CMT from its allocation. Repeatable; where nobody "
+    "stakes, all have one vote and there are no elections; without any validator a template is written, of which "
+    "`cmt init --genesis` makes a chain with its own key.",
 )
 @click.option(
     "--allocation",
@@ -93,7 +103,8 @@ def new(
         allow_unprotected=template.allow_unprotected,
         supply=Wei(sum(allocation.amount for allocation in granted)) if granted else template.supply,
         params=template.params,
-        validators=tuple(_validator(text) for text in validators),
+        foundation=template.foundation,
+        validators=_founders([_validator(text, template.params) for text in validators], template.params),
         allocations=granted or template.allocations,
         vesting=() if granted else template.vesting,
     )
@@ -185,17 +196,18 @@ def _sums(entries: Iterable[tuple[str, int]]) -> dict[str, str]:
     return {label: decimal(amount, WEI_PER_CMT) for label, amount in sums.items()}
 
 
-def _validator(text: str) -> GenesisValidator:
+def _validator(text: str, params: ChainParams) -> GenesisValidator:
     parts = text.split(":")
     if len(parts) not in (2, 3):
-        raise CommandError(f'--validator "{text}" must be KEY:OPERATOR or KEY:OPERATOR:POWER')
+        raise CommandError(f'--validator "{text}" must be KEY:OPERATOR or KEY:OPERATOR:STAKE')
     key = Field(parts[0], "--validator KEY").hex(size=32)
     operator = Field(parts[1], "--validator OPERATOR").address()
-    power = Field(parts[2] if len(parts) == 3 else "1", "--validator POWER")
-    return GenesisValidator(
-        f"validator {key.hex()[:8]}",
-        Validator(key, operator, power.integer(minimum=1, maximum=MAX_TOTAL_POWER)),
-    )
+    stake = Field(parts[2] if len(parts) == 3 else "0", "--validator STAKE").cmt()
+    return founder(f"validator {key.hex()[:8]}", Validator(key, operator, 1), Wei(stake), params)
+
+
+def _founders(entries: list[GenesisValidator], params: ChainParams) -> tuple[GenesisValidator, ...]:
+    return with_stake_powers(entries, params) if any(entry.stake for entry in entries) else tuple(entries)
 
 
 def _allocation(text: str) -> Allocation:

@@ -7,13 +7,16 @@ from pathlib import Path
 
 import click
 
-from cybermiles.chain.genesis import GenesisDocument, GenesisValidator, parse_genesis
+from cybermiles.chain.genesis import GenesisDocument, founder, parse_genesis, with_stake_powers
 from cybermiles.chain.networks import NETWORKS, network_genesis
 from cybermiles.cli.options import home_option, resolve_home
 from cybermiles.cli.output import answer, json_option, reports_errors
 from cybermiles.node.data_dir import DataDir
+from cybermiles.types.primitives import WEI_PER_CMT, Wei
 from cybermiles.types.validator import Validator
 
+FOUNDER_STAKE = Wei(1_000_000 * WEI_PER_CMT)
+"""What the validator of a new chain stakes from its operator's coins, the first account's."""
 CONFIG_TEMPLATE = """\
 # Settings of this node; `cmt config show --origin` lists every key. Flags and CMT_SECTION__KEY win over this file.
 
@@ -40,7 +43,7 @@ port = 8545
 def init(*, network: str, genesis_file: Path | None, home: Path | None, as_json: bool) -> None:
     """Write the files of a new node; nothing that exists is overwritten.
 
-    On devnet the new key becomes the only validator, and the chain starts now.
+    On devnet the new key becomes the only validator, with a stake from the first account, and the chain starts now.
 
     \b
     Example:
@@ -70,8 +73,9 @@ def initialise(directory: DataDir, network: str, genesis_file: Path | None = Non
     document = template
     if not template.validators:
         operator = template.allocations[0].address
-        validator = GenesisValidator("devnet validator", Validator(public_key, operator, 1))
-        document = template.with_validators([validator]).with_timestamp(int(time.time()))  # noqa: TID251  (the chain starts now)
+        validator = founder("devnet validator", Validator(public_key, operator, 1), FOUNDER_STAKE, template.params)
+        founders = with_stake_powers([validator], template.params)
+        document = template.with_validators(founders).with_timestamp(int(time.time()))  # noqa: TID251  (the chain starts now)
     directory.create_chain(document)
     if not directory.config.exists():
         directory.config.write_text(CONFIG_TEMPLATE.format(network=network))

@@ -4,9 +4,9 @@
 (`apply_block`) both drive it, so they cannot disagree: a transaction is in a block only if `apply` takes it,
 and the header a proposer writes is the one `seal` derives.
 
-    BlockExecution(chain, parent, …)   begin: the parent's hash goes into the EIP-2935 history contract
+    BlockExecution(chain, parent, …)   begin: the parent's hash goes into the EIP-2935 contract; absences, evidence
         .apply(transaction)            lane → EVM → receipt; refused transactions leave no trace
-        .seal()                        end: mint, election, roots, bloom
+        .seal()                        end: mint, exits, awards, election, roots, bloom
 
 Nothing here reads a clock, a disk or a configuration file.
 """
@@ -18,11 +18,16 @@ from typing import TYPE_CHECKING
 
 from cybermiles.chain.fees import Lane, LaneBook
 from cybermiles.chain.issuance import minted_between
-from cybermiles.chain.predeploys import HISTORY_CONTRACT, STAKING
+from cybermiles.chain.predeploys import HISTORY_CONTRACT, SLASHING, STAKING
 from cybermiles.errors import NotIncludable
+from cybermiles.execution.begin_block import begin_block
+from cybermiles.execution.end_block import end_block
 from cybermiles.execution.outcome import BlockOutcome, TransactionOutcome
+from cybermiles.staking.state import staking_state
 from cybermiles.state.trie import ordered_root, update_root
 from cybermiles.state.world import WorldState
+from cybermiles.system.abi import load_abi
+from cybermiles.system.events import EventCollector
 from cybermiles.types.header import Header
 from cybermiles.types.primitives import Hash32, Wei
 from cybermiles.types.receipt import Receipt, logs_bloom
@@ -32,10 +37,12 @@ from cybermiles.vm.backend import BlockContext, Failure
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from cybermiles.execution.begin_block import SignedVote
     from cybermiles.execution.parent import Chain, Parent
     from cybermiles.state.reader import StateReader
     from cybermiles.types.evidence import Misbehaviour
     from cybermiles.types.primitives import Address, Timestamp
+    from cybermiles.types.receipt import Log
     from cybermiles.types.transaction import Transaction
 
 HISTORY_SERVE_WINDOW = 8191
@@ -58,6 +65,8 @@ class BlockEnvironment:
     """Commitment to the consensus fields."""
     misbehaviour: tuple[Misbehaviour, ...]
     """What the block's evidence proves."""
+    signed: tuple[SignedVote, ...] = ()
+    """Who was asked to sign the parent and who did; empty in block 1."""
 
 
 class BlockExecution:
@@ -87,7 +96,16 @@ class BlockExecution:
             params=parent.params,
             genesis_hash=chain.genesis_hash,
         )
-        self._store_parent_hash()
+        self._system_logs: list[Log] = []
+        self._staking = staking_state(
+            self._world,
+            parent.params,
+            height=self._height,
+            time=environment.timestamp,
+            events=EventCollector(STAKING, load_abi("ICmtStaking"), self._system_logs),
+            faults=EventCollector(SLASHING, load_abi("ICmtSlashing"), self._system_logs),
+        )
+        self._begin()
 
     @property
     def transactions(self) -> tuple[Transaction, ...]:
@@ -146,12 +164,14 @@ class BlockExecution:
         return outcome
 
     def seal(self) -> BlockOutcome:
-        """Pay the mint, elect validators, compute every root and return the finished block's outcome."""
+        """Pay exits and awards, elect validators, compute every root and return the finished block's outcome."""
         parent, environment = self._parent, self._environment
         minted = minted_between(self._chain.issuance, parent.header.timestamp, environment.timestamp)
-        self._world.add_balance(STAKING, minted)
-        election = self._chain.election
-        elected = None if election is None else election.elect(self._world, self._height, environment.misbehaviour)
+        self._world.begin_transaction()
+        elected = end_block(self._staking, environment.signed, minted=minted, fees=Wei(self._fees))
+        self._world.end_transaction()
+        if self._chain.election is not None:
+            elected = self._chain.election.elect(self._world, self._height, environment.misbehaviour)
         changes = self._world.changes()
         update = update_root(parent.nodes, parent.state, parent.header.state_root, changes)
         header = Header(
@@ -180,13 +200,15 @@ class BlockExecution:
             compute_units=self._lanes.compute_units,
             misbehaviour=environment.misbehaviour,
             validator_updates=elected,
+            system_logs=tuple(self._system_logs),
         )
 
-    def _store_parent_hash(self) -> None:
-        """EIP-2935: the history contract learns the parent's hash before the first transaction."""
-        world, parent = self._world, self._parent.header
+    def _begin(self) -> None:
+        """EIP-2935: the history contract learns the parent's hash before the first transaction. Then the faults."""
+        world, parent, environment = self._world, self._parent.header, self._environment
         world.begin_transaction()
         world.set_storage(HISTORY_CONTRACT, parent.height % HISTORY_SERVE_WINDOW, int.from_bytes(parent.hash))
+        begin_block(self._staking, environment.signed, environment.misbehaviour)
         world.end_transaction()
 
 

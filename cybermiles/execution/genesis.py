@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cybermiles.staking.founding import found, founding_state
 from cybermiles.state.reader import NoState
 from cybermiles.state.trie import update_root
 from cybermiles.state.world import WorldState
@@ -43,6 +44,7 @@ def genesis_block(document: GenesisDocument) -> GenesisBlock:
         world.set_nonce(address, account.nonce)
         if account.code:
             world.set_code(address, account.code)
+    found(founding_state(world, document), document)
     world.end_transaction()
     changes = world.changes()
     update = update_root(empty, empty, EMPTY_TRIE_ROOT, changes)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from cybermiles.types.evidence import Misbehaviour
     from cybermiles.types.header import Header
     from cybermiles.types.primitives import Address, Wei
-    from cybermiles.types.receipt import Receipt
+    from cybermiles.types.receipt import Log, Receipt
     from cybermiles.types.validator import ValidatorSet
 
 
@@ -49,7 +49,7 @@ class BlockOutcome:
     fees: Wei
     """Sum of all fees paid to the award pool."""
     burnt: Wei
-    """Coins destroyed by self-destruction."""
+    """Coins destroyed by self-destruction and by slashing."""
     free_gas: int
     """Sum of gas limits in the free lane."""
     compute_units: int
@@ -57,3 +57,5 @@ class BlockOutcome:
     """What the block's evidence proves, in its order."""
     validator_updates: ValidatorSet | None = None
     """Who decides two heights later, None where that is who decides the next one."""
+    system_logs: tuple[Log, ...] = ()
+    """Events of the system contracts that belong to no transaction, in order. No receipt and no root has them."""

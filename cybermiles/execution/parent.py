@@ -23,7 +23,7 @@ APP_VERSION = 1
 
 
 class Election(Protocol):
-    """Decides at the end of a block who votes two heights later."""
+    """Decides at the end of a block who votes two heights later, in place of staking's election."""
 
     def elect(self, world: WorldState, height: int, misbehaviour: Sequence[Misbehaviour]) -> ValidatorSet | None:
         """Return the set of `height` + 2, or None where it is that of `height` + 1.
@@ -44,7 +44,7 @@ class Chain:
     issuance: IssuanceSchedule
     backend: EvmBackend
     election: Election | None = None
-    """None: the founding validators decide every height."""
+    """None: by stake (`staking.election`)."""
 
 
 class History(Protocol):

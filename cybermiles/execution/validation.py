@@ -19,6 +19,7 @@ from cybermiles.types.commit import EMPTY_COMMIT, verify_commit
 from cybermiles.types.primitives import Hash32, Timestamp
 
 if TYPE_CHECKING:
+    from cybermiles.execution.begin_block import SignedVote
     from cybermiles.execution.outcome import BlockOutcome
     from cybermiles.execution.parent import Chain, Parent
     from cybermiles.types.block import Block, ConsensusData
@@ -53,7 +54,17 @@ def environment_of(
         prev_randao=prev_randao(consensus.last_commit),
         extra_data=consensus.commitment,
         misbehaviour=misbehaviour,
+        signed=_signed(parent, consensus.last_commit),
     )
+
+
+def _signed(parent: Parent, commit: Commit) -> tuple[SignedVote, ...]:
+    """Return who was asked to sign the parent and who did. The commit was validated."""
+    members = parent.history.validators(parent.header.height)
+    if members is None or not commit.signatures:
+        return ()
+    votes = zip(members.addresses, members.validators, commit.signatures, strict=True)
+    return tuple((address, member.power, signature is not None) for address, member, signature in votes)
 
 
 def check_block(chain: Chain, parent: Parent, block: Block) -> BlockOutcome:

@@ -10,28 +10,31 @@ same ports, for one machine or container each. Every node keeps connected with e
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from itertools import cycle
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from cybermiles.chain.genesis import GenesisValidator
+from cybermiles.chain.genesis import Allocation, founder, with_stake_powers
+from cybermiles.crypto.hashing import keccak256
+from cybermiles.crypto.secp256k1 import address_of
 from cybermiles.errors import ConfigError
 from cybermiles.node.data_dir import DataDir
 from cybermiles.p2p.identity import Endpoint, PeerAddress
+from cybermiles.types.primitives import WEI_PER_CMT, Address, Wei
 from cybermiles.types.validator import Validator
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from cybermiles.chain.genesis import GenesisDocument
-    from cybermiles.types.primitives import Address
 
 LOOPBACK = "127.0.0.1"
 ANYWHERE = "0.0.0.0"  # noqa: S104  (a node on a machine of its own is there to be reached)
 MAX_VALIDATORS = 100
 MAX_PORT = 65_535
-POWER = 10
+STAKE = Wei(1_000_000 * WEI_PER_CMT)
 """Of each validator; equal, so that more than a third of them by number is more than a third by power."""
+OPERATOR_COINS = Wei(1_100_000 * WEI_PER_CMT)
+"""What operators beyond the template's accounts get, from the last account: their stake, and some to spend."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +42,7 @@ class NetworkPlan:
     """What a network is to be like."""
 
     template: GenesisDocument
-    """Without validators; its allocations' accounts become their operators, in turn."""
+    """Without validators; its allocations' accounts become their operators, in order."""
     validators: int
     hosts: tuple[str, ...] = ()
     """Where each node runs; empty: all on this machine."""
@@ -76,17 +79,25 @@ def create_testnet(directory: Path, plan: NetworkPlan) -> tuple[GenesisDocument,
     if directory.exists() and any(directory.iterdir()):
         raise ConfigError(f"{directory} is not empty; choose another directory or delete it first")
     endpoints = [_endpoint(plan, number) for number in range(plan.validators)]
-    operators = [allocation.address for allocation in plan.template.allocations]
+    template = _with_operators(plan.template, plan.validators)
     nodes = tuple(
-        _create_node(directory / f"node{number}", endpoint, plan.rpc_port + _shift(plan, number), operator)
-        for number, (endpoint, operator) in enumerate(zip(endpoints, cycle(operators), strict=False))
+        _create_node(directory / f"node{number}", endpoint, plan.rpc_port + _shift(plan, number), allocation.address)
+        for number, (endpoint, allocation) in enumerate(zip(endpoints, template.allocations, strict=False))
     )
-    document = plan.template.with_validators(GenesisValidator(node.name, node.validator) for node in nodes)
+    entries = [founder(node.name, node.validator, STAKE, template.params) for node in nodes]
+    founders = with_stake_powers(entries, template.params)
+    nodes = tuple(replace(node, validator=entry.validator) for node, entry in zip(nodes, founders, strict=True))
+    document = template.with_validators(founders)
     for node in nodes:
         DataDir(node.home).create_chain(document)
         others = [str(other.address) for other in nodes if other is not node]
         DataDir(node.home).config.write_text(_settings(node, others, plan))
     return document, nodes
+
+
+def operator_key(number: int) -> bytes:
+    """Return the account key of a node's operator for which the template has no account. Everybody can compute it."""
+    return keccak256(b"cmt/testnet-operator" + number.to_bytes(4))
 
 
 def find_homes(directory: Path) -> tuple[DataDir, ...]:
@@ -97,6 +108,19 @@ def find_homes(directory: Path) -> tuple[DataDir, ...]:
         if number.isdigit() and DataDir(home).is_initialised:
             found[int(number)] = DataDir(home)
     return tuple(found[number] for number in sorted(found))
+
+
+def _with_operators(template: GenesisDocument, count: int) -> GenesisDocument:
+    """Return the template with an account for each node, the further ones' coins taken from the last."""
+    given = template.allocations
+    further = [
+        Allocation(f"operator of node{number}", Address(address_of(operator_key(number))), OPERATOR_COINS)
+        for number in range(len(given), count)
+    ]
+    if not further:
+        return template
+    last = replace(given[-1], amount=Wei(given[-1].amount - OPERATOR_COINS * len(further)))
+    return replace(template, allocations=(*given[:-1], last, *further))
 
 
 def _shift(plan: NetworkPlan, number: int) -> int:
@@ -119,7 +143,7 @@ def _create_node(home: Path, endpoint: Endpoint, rpc_port: int, operator: Addres
         home=home,
         address=PeerAddress(directory.load_or_create_node_key().id, endpoint),
         rpc_port=rpc_port,
-        validator=Validator(public_key, operator, POWER),
+        validator=Validator(public_key, operator, 1),
     )
 
 

@@ -64,6 +64,8 @@ class Misbehaviour:
     """Of the offence."""
     total_power: int
     """Of the set at that height."""
+    evidence_hash: Hash32
+    """Of what proves it."""
 
 
 def duplicate_vote(one: Vote, other: Vote) -> DuplicateVote:
@@ -101,4 +103,9 @@ def verify_evidence(
     for vote in (evidence.first, evidence.second):
         if not ed25519.verify(validator.consensus_key, vote.sign_bytes(chain_id, genesis_hash), vote.signature):
             raise ProtocolViolation(f"evidence with a wrong signature of {evidence.validator.hex()}")
-    return Misbehaviour(validator=validator, height=evidence.height, total_power=validators.total_power)
+    return Misbehaviour(
+        validator=validator,
+        height=evidence.height,
+        total_power=validators.total_power,
+        evidence_hash=evidence.hash,
+    )

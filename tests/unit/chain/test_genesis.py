@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from fractions import Fraction
 
 import pytest
 from eth_account import Account
@@ -18,6 +19,7 @@ from cybermiles.chain.predeploys import (
     HISTORY_CODE,
     HISTORY_CONTRACT,
     MULTICALL3,
+    STAKING,
     SYSTEM_CONTRACTS,
     VESTING,
 )
@@ -30,9 +32,9 @@ from cybermiles.types.rotation import MAX_VALIDATORS
 from cybermiles.types.validator import Validator
 
 HASHES = {
-    "mainnet": "c5775d276e46640b13fa1e3615808bbe5d95618af7fe2fc970d83e04f5c00267",
-    "testnet": "757949774194db96451130d529e286d5367f88cd034e490c894dbb50eb1dfda2",
-    "devnet": "4073e15d4cf58bdf93dfaf97828118783957d3e0a31e42a84d9ee1dbe69414f2",
+    "mainnet": "98516e1356bc820972b0d8563693c2feb6d02db3c4835a4ed88f7d18c6cf8216",
+    "testnet": "4ea681c7ffcbf4d1613b5eae5abc668903783a2562544ea5a9605c399bd4c7ff",
+    "devnet": "71aeba29c7b80e62e5fd80c01fdc79a6266961e9b278a2f8b8a0f2e87179daf5",
 }
 
 
@@ -54,10 +56,10 @@ def test_writing_is_the_inverse_of_reading(network):
 def test_mainnet_is_allocated_as_the_whitepaper_says():
     document = network_genesis("mainnet")
     million = 10**6 * WEI_PER_CMT
-    assert {a.label: a.amount // million for a in document.allocations} == {
-        "token contribution": 700,
-        "reserve for end users": 100,
-    }
+    sums = dict.fromkeys((a.label for a in document.allocations), 0)
+    for allocation in document.allocations:
+        sums[allocation.label] += allocation.amount
+    assert sums == {"token contribution": 700 * million, "reserve for end users": 100 * million}
     assert {g.label: g.amount // million for g in document.vesting} == {"5miles": 100, "team and partners": 100}
     assert {g.end - g.start for g in document.vesting} == {5 * 365 * 86_400 // 2}
     assert document.accounts()[VESTING].balance == 200 * million
@@ -82,7 +84,7 @@ def test_block_zero_commits_to_the_whole_document():
     assert header.height == 0
     later = genesis_block(document.with_timestamp(document.timestamp + 1)).header
     assert later.hash != header.hash
-    assert later.state_root == header.state_root
+    assert later.state_root != header.state_root, "staking knows since when coins are minted"
 
 
 def test_a_template_without_validators_names_the_remedy():
@@ -137,7 +139,7 @@ def changed(path, value):
         (["\ud800" * 90], "", "unknown key"),
         (["allocations", 0, "amount_cmt"], "700000000.0000000000000000001", "18 decimal places"),
         (["allocations", 0, "amount_cmt"], "-5", r"genesis.allocations\[0\].amount_cmt"),
-        (["allocations", 0, "amount_cmt"], "699999999", "too few"),
+        (["allocations", 0, "amount_cmt"], "698999999", "too few"),
         (["allocations", 1, "address"], "0x1234", r"genesis.allocations\[1\].address.*40 hex digits"),
         (["vesting", 0, "end"], "2026-13-01T00:00:00Z", r"genesis.vesting\[0\].end.*UTC time"),
         (["vesting", 0, "end"], "2020-01-01T00:00:00Z", "the end must be after the start"),
@@ -171,7 +173,7 @@ def test_two_validators_with_one_key_are_refused():
 
 def test_powers_whose_sum_is_too_large_are_refused():
     root = document()
-    root["validators"][0]["power"] = str(2**60 - 1)
+    root["validators"][0] |= {"power": str(2**60 - 1), "stake_cmt": "0"}
     assert parse_genesis(json.dumps(root)).validator_set.total_power == 2**60 - 1
     root["validators"].append(root["validators"][0] | {"consensus_key": "0x" + "11" * 32, "power": "1"})
     with pytest.raises(ConfigError, match="genesis.validators: the powers sum to"):
@@ -218,12 +220,61 @@ def test_vesting_moves_with_the_start_of_the_chain():
     assert [g.end - g.start for g in later.vesting] == [g.end - g.start for g in document.vesting]
 
 
+MILLION = 10**6 * WEI_PER_CMT
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"stake_cmt": "999.5"}, "validators\\[0\\].stake_cmt: .* has 1000000000000000000000 wei at least"),
+        ({"stake_cmt": "1000001"}, "validators\\[0\\].stake_cmt: the operator's allocations are"),
+        ({"stake_cap_cmt": "10000001"}, "validators\\[0\\].stake_cap_cmt: the stake must be 1/10 of the cap"),
+        ({"stake_cap_cmt": "999999"}, "validators\\[0\\].stake_cap_cmt: .* from the stake to max_supply"),
+        ({"comp_rate": "0/1"}, "validators\\[0\\].comp_rate: 0 must be over 0 and under 1"),
+        ({"comp_rate": "1/1"}, "validators\\[0\\].comp_rate: 1 must be over 0 and under 1"),
+        ({"comp_rate": "0.2"}, "validators\\[0\\].comp_rate: .* must be a ratio"),
+        ({"comp_rate": "1/0"}, "validators\\[0\\].comp_rate: .* must be a ratio"),
+        ({"power": "121"}, "validators\\[0\\].power: 121 must be 120"),
+    ],
+)
+def test_a_founder_that_stakes_has_the_coins_and_the_votes_they_give(change, message):
+    root = document()
+    root["validators"][0] |= change
+    with pytest.raises(ConfigError, match=message):
+        parse_genesis(json.dumps(root))
+
+
+def test_founders_stake_all_or_none_each_from_its_own_account():
+    root = document()
+    key = {"consensus_key": "0x" + "11" * 32}
+    root["validators"].append(root["validators"][0] | key | {"stake_cmt": "0", "stake_cap_cmt": "0"})
+    with pytest.raises(ConfigError, match=r"validators\[1\].stake_cmt: 0 wei"):
+        parse_genesis(json.dumps(root))
+    root["validators"][1] = root["validators"][0] | key
+    with pytest.raises(ConfigError, match=r"validators\[1\].operator: an account has one candidacy only"):
+        parse_genesis(json.dumps(root))
+
+
+def test_stake_leaves_the_operators_balance_for_the_staking_contract():
+    document = network_genesis("mainnet")
+    (founder,) = document.validators
+    accounts = document.accounts()
+    assert accounts[STAKING].balance == founder.stake == MILLION
+    assert accounts[founder.validator.operator].balance == 0
+
+
 def test_every_part_of_the_document_changes_its_hash():
     document = network_genesis("mainnet")
-    first, second = document.allocations
-    moved = (dataclasses.replace(first, amount=first.amount + 1), dataclasses.replace(second, amount=second.amount - 1))
+    first, founders, second = document.allocations
+    moved = (
+        dataclasses.replace(first, amount=first.amount + 1),
+        founders,
+        dataclasses.replace(second, amount=second.amount - 1),
+    )
     grant, other = document.vesting
     (validator,) = document.validators
+    unpaid = dataclasses.replace(validator, stake=0)
+    weaker = dataclasses.replace(validator.validator, power=119)
     variants = [
         document,
         dataclasses.replace(document, name="other"),
@@ -232,15 +283,22 @@ def test_every_part_of_the_document_changes_its_hash():
         dataclasses.replace(document, allow_unprotected=True),
         dataclasses.replace(document, params=ChainParams(min_gas_price=3)),
         dataclasses.replace(document, allocations=moved),
-        dataclasses.replace(document, allocations=(dataclasses.replace(first, label="other"), second)),
+        dataclasses.replace(document, allocations=(dataclasses.replace(first, label="other"), founders, second)),
+        dataclasses.replace(document, foundation=Address(b"\x77" * 20)),
         dataclasses.replace(document, vesting=(dataclasses.replace(grant, end=grant.end + 1), other)),
         dataclasses.replace(document, vesting=(dataclasses.replace(grant, start=grant.start + 1), other)),
         dataclasses.replace(document, vesting=(dataclasses.replace(grant, holder=first.address), other)),
         document.with_validators([]),
         document.with_validators([dataclasses.replace(validator, name="other")]),
+        document.with_validators([unpaid]),
         document.with_validators(
-            [dataclasses.replace(validator, validator=dataclasses.replace(validator.validator, power=2))]
+            [dataclasses.replace(unpaid, validator=dataclasses.replace(validator.validator, power=2))]
         ),
+        document.with_validators(
+            [dataclasses.replace(validator, stake=validator.stake - 1, stake_cap=MILLION, validator=weaker)]
+        ),
+        document.with_validators([dataclasses.replace(validator, stake_cap=validator.stake_cap - 1)]),
+        document.with_validators([dataclasses.replace(validator, comp_rate=Fraction(1, 4))]),
     ]
     assert len({variant.hash for variant in variants}) == len(variants)
 

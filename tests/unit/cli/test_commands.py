@@ -170,7 +170,7 @@ def test_config_show_says_where_values_come_from(cmt, tmp_path):
 
 def test_genesis_new_check_and_hash(cmt, tmp_path):
     path = str(tmp_path / "my.json")
-    validator = f"0x{'ab' * 32}:0x{'cd' * 20}:3"
+    validator = f"0x{'ab' * 32}:0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266:3000"
     code, out, _ = cmt("genesis", "new", path, "--chain-id", "4242", "--validator", validator, "--json", home=False)
     assert code == 0
     written = json.loads(out)["genesis_hash"]

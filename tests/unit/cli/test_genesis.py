@@ -86,15 +86,18 @@ def test_hash_prints_what_block_zero_commits_to(network_file):
 def test_new_fills_a_template_with_what_the_options_say(file):
     answer = run_json(
         "new", file, "--network=testnet", "--chain-id=4242", "--name=my chain", "--time=2026-05-06T07:08:09Z",
-        f"--validator={KEY}:{OPERATOR}", f"--validator=0x{'33' * 32}:{OPERATOR}:7",
-        f"--allocation=treasury:{OPERATOR}:1000000", "--allocation=change:0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266:0.25",
+        f"--validator={KEY}:{OPERATOR}:300000", f"--validator=0x{'33' * 32}:0x{'44' * 20}:1000",
+        f"--allocation=treasury:{OPERATOR}:1000000", f"--allocation=other:0x{'44' * 20}:1000", "--allocation=change:0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266:0.25",
     )  # fmt: skip
     document = parse_genesis(file.read_bytes())
     assert answer == {"file": str(file), "genesis_hash": "0x" + document.hash.hex()}
     assert (document.name, document.chain_id, document.timestamp) == ("my chain", 4242, 1_778_051_289)
-    assert [entry.validator.power for entry in document.validators] == [1, 7]
-    assert [(a.label, a.amount) for a in document.allocations] == [("treasury", 10**24), ("change", 10**18 // 4)]
-    assert document.supply == 10**24 + 10**18 // 4
+    assert [entry.validator.power for entry in document.validators] == [36, 1], "12 % of 301 000 CMT, and a unit"
+    assert [entry.stake_cap for entry in document.validators] == [3 * 10**24, 10**22], "as much as the stake allows"
+    assert [(a.label, a.amount) for a in document.allocations] == [
+        ("treasury", 10**24), ("other", 10**21), ("change", 10**18 // 4),
+    ]  # fmt: skip
+    assert document.supply == 10**24 + 10**21 + 10**18 // 4
     assert document.vesting == ()
     assert not document.allow_unprotected
 
@@ -134,7 +137,7 @@ def test_new_says_where_it_cannot_write(tmp_path):
         (f"--validator={KEY}", 1, "must be KEY:OPERATOR"),
         (f"--validator=0x11:{OPERATOR}", EXIT_CONFIG, "--validator KEY: "),
         (f"--validator={KEY}:0x22", EXIT_CONFIG, "--validator OPERATOR: "),
-        (f"--validator={KEY}:{OPERATOR}:0", EXIT_CONFIG, "--validator POWER: "),
+        (f"--validator={KEY}:{OPERATOR}:-1", EXIT_CONFIG, "--validator STAKE: "),
         (f"--allocation={OPERATOR}:5", 1, "must be LABEL:ADDRESS:CMT"),
         (f"--allocation=a:{OPERATOR}:-5", EXIT_CONFIG, "--allocation CMT: "),
         ("--allocation=a:0x5:5", EXIT_CONFIG, "--allocation ADDRESS: "),

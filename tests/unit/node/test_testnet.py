@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from cybermiles.chain.networks import network_genesis
+from cybermiles.crypto.secp256k1 import address_of
 from cybermiles.errors import ConfigError
 from cybermiles.node.config import load_config
 from cybermiles.node.data_dir import DataDir
-from cybermiles.node.testnet import NetworkPlan, create_testnet, find_homes
+from cybermiles.node.testnet import STAKE, NetworkPlan, create_testnet, find_homes, operator_key
+from cybermiles.types.primitives import WEI_PER_CMT
 
 TEMPLATE = network_genesis("devnet")
 
@@ -26,7 +28,8 @@ def test_every_node_has_its_own_keys_and_the_one_document(tmp_path):
     assert len({node.validator.consensus_key for node in nodes}) == 4
     assert [(v.name, v.validator) for v in document.validators] == [(node.name, node.validator) for node in nodes]
     assert len({v.validator.operator for v in document.validators}) == 4
-    assert len({v.validator.power for v in document.validators}) == 1
+    assert {v.validator.power for v in document.validators} == {480}, "12 % of 4 000 000 CMT each"
+    assert {v.stake for v in document.validators} == {STAKE}
     for home in homes:
         assert (home.home / "keys" / "node.json").stat().st_mode & 0o777 == 0o600
         assert home.validator_state.exists()
@@ -58,9 +61,15 @@ def test_with_hosts_every_node_listens_on_all_addresses_at_the_same_port(tmp_pat
     assert [str(peer.endpoint) for peer in configs[0].p2p.persistent_peers] == ["10.0.0.2:26656"]
 
 
-def test_more_validators_than_accounts_share_operators(tmp_path):
-    document, _ = create_testnet(tmp_path, plan(12))
-    assert document.validators[10].validator.operator == document.validators[0].validator.operator
+def test_more_validators_than_accounts_get_operators_whose_keys_everybody_knows(tmp_path):
+    document, nodes = create_testnet(tmp_path, plan(12))
+    operators = [entry.validator.operator for entry in document.validators]
+    assert operators == [node.validator.operator for node in nodes]
+    assert len(set(operators)) == 12
+    assert operators[10:] == [address_of(operator_key(10)), address_of(operator_key(11))]
+    accounts = document.accounts()
+    assert sum(account.balance for account in accounts.values()) == document.supply
+    assert accounts[operators[11]].balance == 100_000 * WEI_PER_CMT
     assert [home.home.name for home in find_homes(tmp_path)][-2:] == ["node10", "node11"]
 
 

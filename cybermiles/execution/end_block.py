@@ -1,0 +1,35 @@
+"""After a block's transactions: exits, awards, election.
+
+    mint ─► exits that are due ─► awards of the parent's signers ─► one member's awards shared out ─► election
+
+Slashing came before the transactions. Awards go to stake as the block leaves it; the election sees the awards.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cybermiles.staking.awards import pay_awards, share_out_one
+from cybermiles.staking.election import elect
+from cybermiles.staking.exits import pay_due_exits
+from cybermiles.staking.supply import count_burnt, mint
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cybermiles.execution.begin_block import SignedVote
+    from cybermiles.staking.state import StakingState
+    from cybermiles.types.primitives import Wei
+    from cybermiles.types.validator import ValidatorSet
+
+
+def end_block(state: StakingState, signed: Sequence[SignedVote], *, minted: Wei, fees: Wei) -> ValidatorSet | None:
+    """Bring the economy one block further; return the set that decides two blocks later, None where it stays."""
+    mint(state, minted)
+    pay_due_exits(state)
+    pay_awards(state, signed)
+    share_out_one(state)
+    elected = elect(state)
+    state.events.emit("AwardsMinted", state.height, minted, fees)
+    count_burnt(state.storage, state.world.burnt)
+    return elected

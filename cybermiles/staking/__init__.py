@@ -1,0 +1,1 @@
+"""The rules of delegated proof of stake, on the storage of the staking contract and nothing else."""

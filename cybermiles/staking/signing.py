@@ -1,0 +1,69 @@
+"""Who was absent: one bit for each block of a sliding window, and what too many of them cost.
+
+The bit of height h is bit h mod window, so that nothing moves: a block looks at one bit of each member that has any
+bit set, and writes only where it changes. Members that were present all the time cost one word to read.
+
+    too many bits set ─► slashed (where absence is) and jailed: out of the next election until a time has passed
+                         and the owner calls `activate`; the bits are forgotten
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cybermiles.staking.layout import MISSED, candidate_slot, store_watch, watch_of
+from cybermiles.state.slots import items_slot
+
+if TYPE_CHECKING:
+    from cybermiles.staking.records import Watch
+    from cybermiles.state.slots import ReadStorage, Storage
+
+WORD_BITS = 256
+
+
+def note_presence(storage: Storage, candidate: int, height: int, *, window: int, present: bool) -> int:
+    """Set or clear the bit of a height and return how many are set in the window."""
+    watch = watch_of(storage, candidate)
+    if watch.window != window and watch.missed:
+        forget_absences(storage, candidate)
+        watch = watch_of(storage, candidate)
+    if present and not watch.missed:
+        return 0
+    slot, bit = _bit_of(candidate, height % window)
+    word = storage.load(slot)
+    if bool(word & bit) is not present:
+        return watch.missed
+    storage.store(slot, word ^ bit)
+    missed = watch.missed + (-1 if present else 1)
+    store_watch(storage, candidate, watch._replace(missed=missed, window=window))
+    return missed
+
+
+def forget_absences(storage: Storage, candidate: int) -> None:
+    """Clear the whole window."""
+    watch = watch_of(storage, candidate)
+    if not watch.missed:
+        return
+    for index in range(-(-watch.window // WORD_BITS)):
+        storage.store(_bit_of(candidate, index * WORD_BITS)[0], 0)
+    store_watch(storage, candidate, watch._replace(missed=0))
+
+
+def last_signed(storage: ReadStorage, candidate: int, watch: Watch, newest: int) -> int:
+    """Return the last height that a candidate voted on, as far as the window reaches; 0 where it never did.
+
+    `newest` is the last height whose votes could have been looked at.
+    """
+    height = newest
+    oldest = max(watch.since + 1, newest - watch.window)
+    while watch.missed and height > oldest:
+        slot, bit = _bit_of(candidate, height % watch.window)
+        if not storage.load(slot) & bit:
+            break
+        height -= 1
+    return height if height > watch.since else 0
+
+
+def _bit_of(candidate: int, index: int) -> tuple[int, int]:
+    first = items_slot(candidate_slot(candidate) + MISSED)
+    return (first + index // WORD_BITS) % (1 << 256), 1 << index % WORD_BITS
