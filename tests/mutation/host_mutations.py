@@ -9,7 +9,7 @@ from tests.mutation import mutation
 HOST = "cybermiles/consensus"
 UNITS = tuple(
     f"tests/unit/consensus/test_{name}.py"
-    for name in ("wal", "values", "lookback", "privval", "inbox", "replay", "runner", "durability")
+    for name in ("wal", "values", "lookback", "application_calls", "inbox", "privval", "replay", "runner", "durability")
 )
 """The quick ones first."""
 Mutation = partial(mutation.Mutation, killers=UNITS)

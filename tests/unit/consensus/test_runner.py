@@ -448,6 +448,33 @@ def test_timers_elapse_and_votes_count_while_the_application_is_busy():
     run_virtual(run())
 
 
+def test_a_decision_waits_for_the_call_of_the_application_that_is_running():
+    """A block of the next round is being executed when the last precommit for the first one comes."""
+
+    async def run():
+        wires, machines = network(4)
+        number = next(n for n in range(4) if n not in (proposer_of(4), proposer_of(4, 1)))
+        machine = machines[number]
+        machine.start(wires)
+        await wait_until(lambda: machine.runner.view.is_started)
+        parent = machine.application.head.hash
+        blocks = [Block(1, parent, START_S, b"", content) for content in (b"first", b"second")]
+        for round_, block in enumerate(blocks):
+            machine.application.delay = 5.0 * round_
+            machine.runner.receive(proposal(proposer_of(4, round_), block, round_=round_), "peer")
+            parts = split(block.encode())
+            machine.runner.receive(PartMessage(1, parts.header.root, parts.part(0)), "peer")
+            await asyncio.sleep(0.1)
+        assert machine.application.busy
+        for other in (n for n in range(4) if n != number):
+            machine.runner.receive(vote(other, type_=VoteType.PRECOMMIT, block_hash=blocks[0].hash), "peer")
+        await reach([machine], 1)
+        assert machine.application.head == blocks[0]
+        await machine.stop()
+
+    run_virtual(run())
+
+
 def test_garbage_is_blamed_on_its_sender_and_changes_nothing():
     async def run():
         wires, (machine, *_) = network(4)
