@@ -108,8 +108,8 @@ def commit_of(chain, members, height, block_hash, *, absent=(), round_=0) -> Com
 class MemoryChain:
     """A chain without disk: builds blocks, checks them as a validator does, and keeps every state."""
 
-    def __init__(self, params=None, accounts=ADDRESSES, *, powers=(1,), election=None):
-        self.document = genesis_document(params, accounts, powers)
+    def __init__(self, params=None, accounts=ADDRESSES, *, powers=(1,), election=None, document=None):
+        self.document = document or genesis_document(params, accounts, powers)
         genesis = genesis_block(self.document)
         self.chain = Chain(
             chain_id=self.document.chain_id,

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING
 
 from cybermiles.chain.fees import Lane, LaneBook
 from cybermiles.chain.issuance import minted_between
-from cybermiles.chain.predeploys import HISTORY_CONTRACT, SLASHING, STAKING
+from cybermiles.chain.predeploys import FEES, HISTORY_CONTRACT, SLASHING, STAKING, VESTING
 from cybermiles.errors import NotIncludable
 from cybermiles.execution.begin_block import begin_block
 from cybermiles.execution.end_block import end_block
 from cybermiles.execution.outcome import BlockOutcome, TransactionOutcome
+from cybermiles.sponsorship.lane import DepositSponsors, SponsoredGas, note_free_lane
 from cybermiles.staking.state import staking_state
 from cybermiles.state.trie import ordered_root, update_root
 from cybermiles.state.world import WorldState
@@ -37,6 +38,7 @@ from cybermiles.vm.backend import BlockContext, Failure
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from cybermiles.chain.fees import LaneDecision
     from cybermiles.execution.begin_block import SignedVote
     from cybermiles.execution.parent import Chain, Parent
     from cybermiles.state.reader import StateReader
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from cybermiles.types.primitives import Address, Timestamp
     from cybermiles.types.receipt import Log
     from cybermiles.types.transaction import Transaction
+    from cybermiles.vm.backend import GasPayer
 
 HISTORY_SERVE_WINDOW = 8191
 """Ancestor hashes the EIP-2935 contract keeps."""
@@ -78,7 +81,8 @@ class BlockExecution:
         self._environment = environment
         self._height = parent.header.height + 1
         self._world = WorldState(parent.state)
-        self._lanes = LaneBook(parent.params)
+        price = parent.params.min_gas_price
+        self._lanes = LaneBook(parent.params, DepositSponsors(self._world, price, environment.timestamp))
         self._transactions: list[Transaction] = []
         self._outcomes: list[TransactionOutcome] = []
         self._gas_used = 0
@@ -123,13 +127,15 @@ class BlockExecution:
         if self._size + transaction.size > self._parent.params.max_block_bytes:
             raise NotIncludable("block size limit reached")
         decision = self._lanes.assign(transaction)
+        sponsor_logs: list[Log] = []
         result = chain.backend.execute_transaction(
             world,
             self._context,
             transaction,
             gas_price=decision.gas_price,
             compute_units=decision.compute_units,
-            free=decision.lane is Lane.FREE,
+            free=decision.lane is not Lane.PAID,
+            payer=self._payer(transaction, decision, sponsor_logs),
         )
         if result.failure is Failure.COMPUTE_BUDGET and decision.cut_by_block:
             world.undo_transaction()
@@ -141,15 +147,16 @@ class BlockExecution:
             compute_units=result.compute_units,
         )
         self._gas_used += result.gas_used
-        self._fees += result.gas_used * decision.gas_price
+        self._fees += result.gas_used * (decision.gas_price + decision.sponsor_price)
         self._size += transaction.size
+        logs = (*result.logs, *sponsor_logs)
         outcome = TransactionOutcome(
             receipt=Receipt(
                 transaction_type=transaction.type,
                 succeeded=result.failure is None,
                 cumulative_gas_used=self._gas_used,
-                logs=result.logs,
-                bloom=logs_bloom(result.logs),
+                logs=logs,
+                bloom=logs_bloom(logs),
             ),
             gas_used=result.gas_used,
             effective_gas_price=decision.gas_price,
@@ -168,7 +175,9 @@ class BlockExecution:
         parent, environment = self._parent, self._environment
         minted = minted_between(self._chain.issuance, parent.header.timestamp, environment.timestamp)
         self._world.begin_transaction()
-        elected = end_block(self._staking, environment.signed, minted=minted, fees=Wei(self._fees))
+        note_free_lane(self._world, slots=self._lanes.free_slots, gas=self._lanes.free_gas, height=self._height)
+        vesting = EventCollector(VESTING, load_abi("ICmtVesting"), self._system_logs)
+        elected = end_block(self._staking, environment.signed, vesting, minted=minted, fees=Wei(self._fees))
         self._world.end_transaction()
         if self._chain.election is not None:
             elected = self._chain.election.elect(self._world, self._height, environment.misbehaviour)
@@ -201,6 +210,20 @@ class BlockExecution:
             misbehaviour=environment.misbehaviour,
             validator_updates=elected,
             system_logs=tuple(self._system_logs),
+        )
+
+    def _payer(self, transaction: Transaction, decision: LaneDecision, logs: list[Log]) -> GasPayer | None:
+        """Return who pays in the sender's place; what it reports goes to `logs`."""
+        if decision.lane is not Lane.SPONSORED or transaction.to is None:
+            return None
+        return SponsoredGas(
+            target=transaction.to,
+            user=transaction.sender,
+            gas_limit=transaction.gas_limit,
+            price=decision.sponsor_price,
+            recipient=self._context.fee_recipient,
+            time=self._context.timestamp,
+            events=EventCollector(FEES, load_abi("ICmtFees"), logs),
         )
 
     def _begin(self) -> None:

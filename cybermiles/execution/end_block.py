@@ -1,6 +1,7 @@
 """After a block's transactions: exits, awards, election.
 
     mint ─► exits that are due ─► awards of the parent's signers ─► one member's awards shared out ─► election
+              └─ of locked stake: back under the lock
 
 Slashing came before the transactions. Awards go to stake as the block leaves it; the election sees the awards.
 """
@@ -13,6 +14,7 @@ from cybermiles.staking.awards import pay_awards, share_out_one
 from cybermiles.staking.election import elect
 from cybermiles.staking.exits import pay_due_exits
 from cybermiles.staking.supply import count_burnt, mint
+from cybermiles.vesting.grants import receive_exits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,12 +23,18 @@ if TYPE_CHECKING:
     from cybermiles.staking.state import StakingState
     from cybermiles.types.primitives import Wei
     from cybermiles.types.validator import ValidatorSet
+    from cybermiles.vesting.grants import Events
 
 
-def end_block(state: StakingState, signed: Sequence[SignedVote], *, minted: Wei, fees: Wei) -> ValidatorSet | None:
-    """Bring the economy one block further; return the set that decides two blocks later, None where it stays."""
+def end_block(
+    state: StakingState, signed: Sequence[SignedVote], vesting: Events, *, minted: Wei, fees: Wei
+) -> ValidatorSet | None:
+    """Bring the economy one block further; return the set that decides two blocks later, None where it stays.
+
+    `vesting` hears the events of the vesting contract.
+    """
     mint(state, minted)
-    pay_due_exits(state)
+    receive_exits(state.world, pay_due_exits(state), vesting)
     pay_awards(state, signed)
     share_out_one(state)
     elected = elect(state)

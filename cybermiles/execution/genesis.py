@@ -12,6 +12,7 @@ from cybermiles.state.world import WorldState
 from cybermiles.types.header import Header
 from cybermiles.types.primitives import EMPTY_TRIE_ROOT, ZERO_ADDRESS, ZERO_HASH
 from cybermiles.types.receipt import EMPTY_BLOOM
+from cybermiles.vesting.grants import found as found_grants
 
 if TYPE_CHECKING:
     from cybermiles.chain.genesis import GenesisDocument
@@ -45,6 +46,7 @@ def genesis_block(document: GenesisDocument) -> GenesisBlock:
         if account.code:
             world.set_code(address, account.code)
     found(founding_state(world, document), document)
+    found_grants(world, document.vesting)
     world.end_transaction()
     changes = world.changes()
     update = update_root(empty, empty, EMPTY_TRIE_ROOT, changes)

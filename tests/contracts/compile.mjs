@@ -17,7 +17,8 @@ const input = {
     outputSelection: { "*": { "*": ["abi", "evm.bytecode.object"] } },
   },
 };
-const find = (file) => ({ contents: readFileSync(path.join(root, file), "utf8") });
+const place = (file) => (file.startsWith("ICmt") ? "../../cybermiles/system/sol" : root);
+const find = (file) => ({ contents: readFileSync(path.join(place(file), file), "utf8") });
 const output = JSON.parse(solc.compile(JSON.stringify(input), { import: find }));
 for (const error of output.errors ?? []) console.error(error.formattedMessage);
 for (const name of names) {
