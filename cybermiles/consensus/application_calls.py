@@ -50,7 +50,8 @@ class SyncedValue:
     """What the application says of a block that others decided."""
 
     block: SyncedBlock
-    parts: PartSet
+    parts: PartSet | None
+    """None of a refused block, which may be anything, even empty."""
     verdict: Verdict
 
 

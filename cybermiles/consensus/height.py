@@ -205,7 +205,7 @@ class HeightHost:
     async def check_synced(self, block: SyncedBlock) -> Outcome:
         """Ask the application about a block whose commit is verified."""
         verdict = await self._tools.application.process_proposal(block.value)
-        parts = await self._tools.worker.run(split, block.value)
+        parts = await self._tools.worker.run(split, block.value) if verdict.accepted else None
         return SyncedValue(block=block, parts=parts, verdict=verdict)
 
     async def commit(self, decision: Commit) -> None:
@@ -223,7 +223,7 @@ class HeightHost:
     async def _apply_synced(self, synced: SyncedValue) -> None:
         """Decide by a block and its verified commit."""
         verdict, commit = synced.verdict, synced.block.commit
-        if not verdict.accepted:
+        if synced.parts is None:
             raise InvalidBlock(f"block {self.height}: {verdict.reason}")
         if verdict.block_hash != commit.block_hash:
             raise InvalidBlock("the commit is another block's", got=verdict.block_hash, expected=commit.block_hash)

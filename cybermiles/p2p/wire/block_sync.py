@@ -2,7 +2,7 @@
 
 Status          which heights the sender can serve; sent when it changes
 BlockRequest    asks for one height
-BlockResponse   the block's bytes and a commit of it
+BlockResponse   the block's bytes and a commit of that height
 NoBlock         the sender does not have the height that was asked for
 """
 
@@ -112,4 +112,7 @@ def _block_response(message: bytes) -> BlockResponse:
     _, stop = rlp.read_list(message, start)
     if height.bit_length() > MAX_NUMBER_BITS or stop - start > MAX_CONSENSUS_BYTES or not stop == end == len(message):
         raise DecodingError("a block response holds a height, a block and a commit of bounded sizes, and nothing else")
-    return BlockResponse(height, value, decode_commit(rlp.decode(message[start:stop], max_depth=2)))
+    commit = decode_commit(rlp.decode(message[start:stop], max_depth=2))
+    if commit.height != height or not value:
+        raise DecodingError(f"a response for height {height} with {len(value)} bytes and a commit of {commit.height}")
+    return BlockResponse(height, value, commit)

@@ -640,6 +640,7 @@ def test_wrong_blocks_and_commits_cost_their_supplier_and_the_right_one_still_wo
             (*valid_block(machines, signers=(0, 1)), ProtocolViolation, "only 20 of 40"),
             (other.encode(), commit, InvalidBlock, "another block's"),
             (b"rubbish", commit, InvalidBlock, "block 1"),
+            (b"", commit, InvalidBlock, "block 1"),
         ]
         for wrong_value, wrong_commit, error, message in cases:
             with pytest.raises(error, match=message):

@@ -89,7 +89,7 @@ block_sync_messages = st.one_of(
     st.builds(lambda a, b: block_sync.Status(min(a, b), max(a, b)), heights, heights),
     st.builds(block_sync.BlockRequest, heights),
     st.builds(block_sync.NoBlock, heights),
-    st.builds(block_sync.BlockResponse, heights, st.binary(max_size=100), commits),
+    st.builds(lambda v, c: block_sync.BlockResponse(c.height, v, c), st.binary(min_size=1, max_size=100), commits),
 )
 
 
@@ -226,6 +226,14 @@ def test_a_range_of_heights_that_is_none_is_refused():
     with pytest.raises(DecodingError, match="no range"):
         block_sync.decode_block_sync(block_sync.encode_block_sync(block_sync.Status(9, 7)))
     assert block_sync.decode_block_sync(block_sync.encode_block_sync(block_sync.Status(1, 0))).height == 0
+
+
+@pytest.mark.parametrize(("value", "height"), [(b"", 7), (b"block", 6), (b"block", 8)])
+def test_a_block_response_is_about_one_height_and_holds_a_block(value, height):
+    """The sync service would take a block with another height's commit for applied, or out of turn."""
+    response = block_sync.BlockResponse(7, value, Commit(height, 0, bytes(32), ()))
+    with pytest.raises(DecodingError, match="response for height 7"):
+        block_sync.decode_block_sync(block_sync.encode_block_sync(response))
 
 
 def test_transactions_are_grouped_into_messages_that_fit():
