@@ -121,13 +121,11 @@ class Shelf:
     def tick(self, now_ms: int) -> None:
         """Ripen what came since the last tick, and age what has been here for `LAZY_MS`."""
         for key, bits in self._ripening:
-            if key in self.here:
-                self.ripe[key] = self.ripe.get(key, 0) | bits
+            self._mark(self.ripe, key, bits)
         self._ripening.clear()
         while self._aging and self._aging[0][0] <= now_ms:
             _, key, bits = self._aging.popleft()
-            if key in self.here:
-                self.stale[key] = self.stale.get(key, 0) | bits
+            self._mark(self.stale, key, bits)
 
     @property
     def is_ripening(self) -> bool:
@@ -175,6 +173,12 @@ class Shelf:
             self._votes.pop(key, None)
         elif isinstance(key, ProposalKey):
             self.proposals.pop(key, None)
+
+    def _mark(self, table: dict[Key, int], key: Key, bits: int) -> None:
+        """Mark what is still here; the key may have been forgotten meanwhile, and come back with other bits."""
+        here = bits & self.here.get(key, 0)
+        if here:
+            table[key] = table.get(key, 0) | here
 
     def _add(self, key: Key, bits: int, now_ms: int, *, own: bool) -> bool:
         here = self.here.get(key, 0)

@@ -10,7 +10,7 @@ from cybermiles.errors import ProtocolViolation
 from cybermiles.p2p.reactors.consensus import STATUS_MS, TICK_MS, ConsensusReactor
 from cybermiles.p2p.reactors.consensus_peer import MAX_CLAIMED_KEYS, PART_WINDOW, PeerHeight
 from cybermiles.p2p.reactors.consensus_relay import DATA_CHANNEL, STATE_CHANNEL, VOTES_CHANNEL
-from cybermiles.p2p.reactors.consensus_shelf import LAZY_MS, VoteKey
+from cybermiles.p2p.reactors.consensus_shelf import KEPT_ROUNDS, LAZY_MS, VoteKey
 from cybermiles.p2p.scoring import Offence
 from cybermiles.p2p.wire.consensus import (
     Have,
@@ -641,6 +641,19 @@ def test_rounds_that_were_left_are_forgotten():
         node.relay()
     assert len(node.reactor._book.shelf.here) <= 6
     assert len(node.reactor._peers["peer"].current._keys) <= 10
+
+
+def test_what_was_forgotten_before_it_was_stale_does_not_come_back_with_a_late_vote():
+    """A late precommit of a round that was left opens its key again, without the votes that were there before."""
+    node = Node()
+    peer = node.peer()
+    node.reactor.accepted(vote(0, PRECOMMIT), "elsewhere")
+    node.move(5, 1 + KEPT_ROUNDS)
+    node.reactor.accepted(vote(1, PRECOMMIT), "elsewhere")
+    node.tick(LAZY_MS)
+    assert votes_heard(peer) == []
+    node.tick()
+    assert votes_heard(peer) == [vote(1, PRECOMMIT)]
 
 
 def test_a_message_of_a_peer_that_has_left_is_ignored():
