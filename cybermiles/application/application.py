@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cybermiles.application.governed import EffectiveParams, check_version
 from cybermiles.application.history import CommittedHistory
 from cybermiles.application.outcomes import Executed, KeptBlocks
 from cybermiles.errors import DecodingError, InvalidBlock, InvariantViolation
@@ -54,7 +55,7 @@ class ChainApplication:
     ) -> None:
         self._chain = chain
         self._database = database
-        self._params = params
+        self._effective = EffectiveParams(params)
         self._worker = worker
         self._listeners = listeners
         self._history = CommittedHistory(database)
@@ -69,7 +70,7 @@ class ChainApplication:
             header=header,
             state=database.state.reader(),
             nodes=database.nodes,
-            params=self._params,
+            params=self._parameters(),
             history=self._history,
             validators=database.validators.rotation(header.height + 1).validators,
             next_validators=database.validators.rotation(header.height + 2).validators,
@@ -86,8 +87,9 @@ class ChainApplication:
         return self._head().height
 
     async def info(self) -> AppInfo:
-        """See `Application`."""
+        """See `Application`. Raises UpgradeRequired where members decided on a version that this software has not."""
         header = self._head()
+        check_version(self._database.state, header.height + 1)
         commit = self._database.blocks.commit(header.height) if header.height else EMPTY_COMMIT
         if commit is None:
             raise InvariantViolation(f"block {header.height} is stored without its commit")
@@ -147,6 +149,10 @@ class ChainApplication:
         """See `Application`."""
         return await self._worker.run(self._load, height)
 
+    def _parameters(self) -> ChainParams:
+        """Return the parameters of the next block."""
+        return self._effective.at(self._database.state)
+
     async def _execute_again(self, block_hash: Hash32) -> Executed:
         """Return a valid block whose outcome had to go. Raises InvariantViolation for an unknown one."""
         value = self._kept.value(block_hash)
@@ -165,7 +171,7 @@ class ChainApplication:
         """Execute a block, or return why it is refused."""
         parent = self.parent
         try:
-            block = decode_block(value, max_bytes=self._params.max_value_bytes)
+            block = decode_block(value, max_bytes=parent.params.max_value_bytes)
         except DecodingError as error:
             return Verdict(accepted=False, block_hash=None, reason=str(error))
         try:

@@ -145,8 +145,9 @@ class EvidencePool:
         pieces = [piece.evidence for piece in self._pieces.values() if piece.timestamp is not None]
         return tuple(sorted(pieces, key=lambda evidence: (evidence.height, evidence.hash)))
 
-    def block_committed(self, block: Block, outcome: BlockOutcome) -> None:  # noqa: ARG002  (a CommitListener)
+    def block_committed(self, block: Block, outcome: BlockOutcome) -> None:
         """Follow the head: what waited for it is pending, what it contains or outlived is gone."""
+        self._params = outcome.next_params
         self._height, self._timestamp = block.height, block.header.timestamp
         waiting = [key for key, piece in self._pieces.items() if piece.timestamp is None]
         for key in waiting:

@@ -6,7 +6,7 @@ and the header a proposer writes is the one `seal` derives.
 
     BlockExecution(chain, parent, …)   begin: the parent's hash goes into the EIP-2935 contract; absences, evidence
         .apply(transaction)            lane → EVM → receipt; refused transactions leave no trace
-        .seal()                        end: mint, exits, awards, election, roots, bloom
+        .seal()                        end: votes that close, mint, exits, awards, election, roots, bloom
 
 Nothing here reads a clock, a disk or a configuration file.
 """
@@ -18,13 +18,17 @@ from typing import TYPE_CHECKING
 
 from cybermiles.chain.fees import Lane, LaneBook
 from cybermiles.chain.issuance import minted_between
-from cybermiles.chain.predeploys import FEES, HISTORY_CONTRACT, SLASHING, STAKING, VESTING
+from cybermiles.chain.predeploys import FEES, GOVERNANCE, HISTORY_CONTRACT, SLASHING, STAKING, VESTING
 from cybermiles.errors import NotIncludable
 from cybermiles.execution.begin_block import begin_block
 from cybermiles.execution.end_block import end_block
 from cybermiles.execution.outcome import BlockOutcome, TransactionOutcome
+from cybermiles.governance.end import end_governance
+from cybermiles.governance.holds import frozen_accounts
+from cybermiles.governance.state import governance_state
 from cybermiles.sponsorship.lane import DepositSponsors, SponsoredGas, note_free_lane
 from cybermiles.staking.state import staking_state
+from cybermiles.state.slots import ReadStorage
 from cybermiles.state.trie import ordered_root, update_root
 from cybermiles.state.world import WorldState
 from cybermiles.system.abi import load_abi
@@ -99,8 +103,16 @@ class BlockExecution:
             block_hash=ancestor_hashes(self._world, self._height),
             params=parent.params,
             genesis_hash=chain.genesis_hash,
+            frozen=frozen_accounts(ReadStorage(self._world, GOVERNANCE), environment.timestamp),
         )
         self._system_logs: list[Log] = []
+        self._governance = governance_state(
+            self._world,
+            parent.params,
+            height=self._height,
+            time=environment.timestamp,
+            events=EventCollector(GOVERNANCE, load_abi("ICmtGovernance"), self._system_logs),
+        )
         self._staking = staking_state(
             self._world,
             parent.params,
@@ -176,6 +188,7 @@ class BlockExecution:
         minted = minted_between(self._chain.issuance, parent.header.timestamp, environment.timestamp)
         self._world.begin_transaction()
         note_free_lane(self._world, slots=self._lanes.free_slots, gas=self._lanes.free_gas, height=self._height)
+        following = end_governance(self._governance)
         vesting = EventCollector(VESTING, load_abi("ICmtVesting"), self._system_logs)
         elected = end_block(self._staking, environment.signed, vesting, minted=minted, fees=Wei(self._fees))
         self._world.end_transaction()
@@ -209,6 +222,8 @@ class BlockExecution:
             compute_units=self._lanes.compute_units,
             misbehaviour=environment.misbehaviour,
             validator_updates=elected,
+            next_params=following,
+            frozen=frozen_accounts(self._governance.storage, environment.timestamp),
             system_logs=tuple(self._system_logs),
         )
 

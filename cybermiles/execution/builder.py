@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from cybermiles.errors import InvalidBlock, InvalidTransaction, NotIncludable
 from cybermiles.execution.block import BlockExecution
 from cybermiles.execution.evidence import select_evidence
-from cybermiles.execution.parent import APP_VERSION
 from cybermiles.execution.validation import environment_of, validate_consensus
 from cybermiles.types.block import Block, ConsensusData
 
@@ -33,7 +32,7 @@ def consensus_data(parent: Parent, request: PrepareRequest, evidence: tuple[byte
         last_commit=request.last_commit,
         evidence=evidence,
         parameters_hash=parent.params.hash,
-        app_version=APP_VERSION,
+        app_version=parent.app_version,
     )
 
 

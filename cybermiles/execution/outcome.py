@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cybermiles.chain.fees import Lane
+    from cybermiles.chain.params import ChainParams
     from cybermiles.state.reader import RootUpdate, StateChanges
     from cybermiles.types.evidence import Misbehaviour
     from cybermiles.types.header import Header
@@ -53,9 +54,13 @@ class BlockOutcome:
     free_gas: int
     """Sum of gas limits in the free lane."""
     compute_units: int
+    next_params: ChainParams
+    """In force in the next block."""
     misbehaviour: tuple[Misbehaviour, ...] = ()
     """What the block's evidence proves, in its order."""
     validator_updates: ValidatorSet | None = None
     """Who decides two heights later, None where that is who decides the next one."""
+    frozen: tuple[Address, ...] = ()
+    """Accounts frozen in the next block, as far as its time does not end a freeze."""
     system_logs: tuple[Log, ...] = ()
     """Events of the system contracts that belong to no transaction, in order. No receipt and no root has them."""

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from cybermiles.chain.predeploys import GOVERNANCE
+from cybermiles.governance.proposals import app_version
+from cybermiles.state.slots import ReadStorage
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -19,7 +23,9 @@ if TYPE_CHECKING:
     from cybermiles.vm.backend import EvmBackend
 
 APP_VERSION = 1
-"""Version of the state transition; every header commits to it. A rule change raises it at a height."""
+"""Newest version of the state transition that this software has; every header commits to its block's."""
+SUPPORTED_APP_VERSIONS = (1,)
+"""Versions it can execute blocks of: `APP_VERSION`, and those before it in the chain's history."""
 
 
 class Election(Protocol):
@@ -80,3 +86,8 @@ class Parent:
     """Who decides the next block."""
     next_validators: ValidatorSet
     """Who decides the block after it."""
+
+    @property
+    def app_version(self) -> int:
+        """Version of the state transition for the next block, as members decided."""
+        return app_version(ReadStorage(self.state, GOVERNANCE))

@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from cybermiles.chain.predeploys import STAKING
+from cybermiles.chain.predeploys import GOVERNANCE, STAKING
 from cybermiles.errors import CybermilesError, InsufficientFunds, InvalidTransaction
 from cybermiles.execution.block import ancestor_hashes
+from cybermiles.governance.holds import frozen_accounts
+from cybermiles.state.slots import ReadStorage
 from cybermiles.state.world import WorldState
 from cybermiles.vm.backend import BlockContext, CallMessage, Failure
 
@@ -165,6 +167,7 @@ class Simulation:
             block_hash=ancestor_hashes(self.state, header.height),
             params=self.params,
             genesis_hash=self.chain.genesis_hash,
+            frozen=frozen_accounts(ReadStorage(self.state, GOVERNANCE), header.timestamp),
         )
 
     def _world(self) -> WorldState:

@@ -14,7 +14,6 @@ from cybermiles.crypto.hashing import keccak256
 from cybermiles.errors import InvalidBlock, InvalidTransaction, InvariantViolation, ProtocolViolation
 from cybermiles.execution.block import BlockEnvironment, BlockExecution
 from cybermiles.execution.evidence import validate_evidence
-from cybermiles.execution.parent import APP_VERSION
 from cybermiles.types.commit import EMPTY_COMMIT, verify_commit
 from cybermiles.types.primitives import Hash32, Timestamp
 
@@ -88,8 +87,8 @@ def validate_consensus(chain: Chain, parent: Parent, consensus: ConsensusData) -
     _expect("validators hash", consensus.validators_hash, parent.validators.hash)
     _expect("next validators hash", consensus.next_validators_hash, parent.next_validators.hash)
     _expect("parameters hash", consensus.parameters_hash, parent.params.hash)
-    if consensus.app_version != APP_VERSION:
-        raise InvalidBlock("application version", got=consensus.app_version, expected=APP_VERSION)
+    if consensus.app_version != parent.app_version:
+        raise InvalidBlock("application version", got=consensus.app_version, expected=parent.app_version)
     _validate_last_commit(chain, parent, consensus.last_commit)
     return validate_evidence(chain, parent, consensus.evidence)
 

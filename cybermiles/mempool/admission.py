@@ -5,16 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cybermiles.chain.fees import price_needed
-from cybermiles.errors import OversizedTransaction, SenderHasCode, Underpriced
+from cybermiles.errors import AccountFrozen, OversizedTransaction, SenderHasCode, Underpriced
 from cybermiles.types.primitives import EMPTY_CODE_HASH
 from cybermiles.types.transaction import check_chain_id
 from cybermiles.types.transaction_codec import decode_transaction
 from cybermiles.vm.validity import DELEGATION_PREFIX, check_static
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from cybermiles.chain.params import ChainParams
     from cybermiles.state.reader import StateReader
     from cybermiles.types.account import Account
+    from cybermiles.types.primitives import Address
     from cybermiles.types.transaction import Transaction
     from cybermiles.vm.rules import ChainRules
 
@@ -26,6 +29,10 @@ class Admission:
         self._rules = rules
         self._params = params
         self._allow_unprotected = allow_unprotected
+
+    def adopt(self, params: ChainParams) -> None:
+        """Admit by these parameters from now on."""
+        self._params = params
 
     def decode(self, raw: bytes) -> Transaction:
         """Return the transaction of wire bytes that could ever be included.
@@ -41,6 +48,12 @@ class Admission:
         if transaction.gas_limit > params.free_gas_limit and transaction.effective_gas_price(0) < params.min_gas_price:
             raise Underpriced(price_needed(transaction.gas_limit, params))
         return transaction
+
+
+def check_frozen(frozen: Container[Address], sender: Address) -> None:
+    """Raise AccountFrozen where members froze the sender's account."""
+    if sender in frozen:
+        raise AccountFrozen(f"account frozen: address 0x{sender.hex()} can send nothing during its recovery")
 
 
 def check_account(account: Account, state: StateReader, sender: bytes) -> None:

@@ -180,6 +180,34 @@ class Pool:
             self._tidy(address, sender)
         return dropped
 
+    def adopt(self, params: ChainParams) -> list[Dropped]:
+        """Go by these parameters from now on; drop what they admit no more."""
+        if params == self.params:
+            return []
+        self.params = params
+        dropped: list[Dropped] = []
+        self.free_count = 0
+        for entry in self._by_hash.values():
+            entry.is_free = self.is_free(entry.transaction)
+            self.free_count += entry.is_free
+        for entry in tuple(self._by_hash.values()):
+            transaction = entry.transaction
+            is_cheap = transaction.effective_gas_price(0) < params.min_gas_price
+            if transaction.gas_limit > params.block_gas_limit or (is_cheap and not entry.is_free):
+                dropped.append(Dropped(transaction.hash, "the chain's parameters changed and do not admit it any more"))
+                self._drop(entry)
+        return dropped
+
+    def drop_senders(self, addresses: Iterable[Address], reason: str) -> list[Dropped]:
+        """Drop all transactions of these accounts."""
+        dropped: list[Dropped] = []
+        for address in addresses:
+            sender = self.senders.get(address)
+            for entry in () if sender is None else tuple(sender.entries.values()):
+                dropped.append(Dropped(entry.transaction.hash, reason))
+                self._drop(entry)
+        return dropped
+
     def expire(self, now: int) -> list[Dropped]:
         """Drop transactions that waited longer than their lifetime."""
         limits = self.limits

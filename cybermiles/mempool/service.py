@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
 
 from cybermiles.crypto.hashing import keccak256
 from cybermiles.errors import AlreadyKnown, InvalidSignature, InvalidTransaction
-from cybermiles.mempool.admission import check_account
+from cybermiles.mempool.admission import check_account, check_frozen
 from cybermiles.mempool.ordering import ServedSenders, select
 from cybermiles.mempool.reasons import Reasons, State, TransactionStatus
 from cybermiles.types.account import EMPTY_ACCOUNT
@@ -46,7 +46,7 @@ class Threads(Protocol):
 class MempoolService:
     """Owns the pool on the event loop."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (each collaborator by name)
         self,
         *,
         pool: Pool,
@@ -55,13 +55,16 @@ class MempoolService:
         clock: Clock,
         threads: Threads,
         publish: Callable[[Event], None],
+        frozen: tuple[Address, ...] = (),
     ) -> None:
+        """Serve the pool above a head; `frozen` are the accounts that are frozen there."""
         self._pool = pool
         self._admission = admission
         self._head = head
         self._clock = clock
         self._threads = threads
         self._publish = publish
+        self._frozen = frozen
         self._served = ServedSenders()
         self._reasons = Reasons(pool.limits.reasons_seconds, pool.limits.max_reasons)
         self._arrival = asyncio.Event()
@@ -134,6 +137,7 @@ class MempoolService:
             if result.lane == 0:
                 self._served.record(transaction.sender, block.height)
         self._drop(self._pool.committed(block.transactions, accounts), now)
+        self._govern(outcome, now)
         self._drop(self._pool.expire(now), now)
         self._reasons.expire(now)
 
@@ -143,6 +147,13 @@ class MempoolService:
         if transaction is None:
             return self._reasons.get(tx_hash)
         return TransactionStatus(State.PENDING if self._pool.is_pending(transaction) else State.QUEUED)
+
+    def _govern(self, outcome: BlockOutcome, now: int) -> None:
+        """Follow what members decided: parameters and frozen accounts of the next block."""
+        self._admission.adopt(outcome.next_params)
+        self._drop(self._pool.adopt(outcome.next_params), now)
+        self._frozen = outcome.frozen
+        self._drop(self._pool.drop_senders(outcome.frozen, "account frozen by vote of the members"), now)
 
     def _decode(self, raw: bytes) -> Transaction | InvalidTransaction:
         try:
@@ -156,6 +167,7 @@ class MempoolService:
             if not transaction.has_sender:
                 raise InvalidSignature("invalid sender: no key recovers from the signature")
             sender: Address = transaction.sender
+            check_frozen(self._frozen, sender)
             account = state.account(sender) or EMPTY_ACCOUNT
             check_account(account, state, sender)
             dropped = self._pool.add(transaction, account.nonce, account.balance, now)

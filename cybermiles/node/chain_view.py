@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cybermiles.application.governed import EffectiveParams
 from cybermiles.errors import StorageError
 from cybermiles.rpc.ports import PendingBlock, StateUnavailable, Supply
 from cybermiles.state.trie import TrieStateReader
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from cybermiles.storage.database import Database
     from cybermiles.types.block import Block
     from cybermiles.types.primitives import Address
+    from cybermiles.types.receipt import Log
     from cybermiles.types.transaction import Transaction
 
 GENESIS_BLOCK_BYTES = 540
@@ -38,7 +40,7 @@ class ChainView:
     ) -> None:
         self._database = database
         self._chain_id = chain_id
-        self._params = params
+        self._effective = EffectiveParams(params)
         self._candidates = candidates
 
     @property
@@ -47,7 +49,11 @@ class ChainView:
 
     @property
     def params(self) -> ChainParams:
-        return self._params
+        return self._effective.at(self._database.state)
+
+    def params_at(self, height: int) -> ChainParams:
+        """Return the parameters in force in the block after a committed one. Raises StateUnavailable."""
+        return self._effective.at(self.state(height))
 
     def head_height(self) -> int:
         head = self._database.chain.head
@@ -71,6 +77,9 @@ class ChainView:
     def outcomes(self, height: int) -> tuple[TransactionOutcome, ...]:
         stored = self._database.receipts.outcomes(height)
         return () if stored is None else tuple(entry.outcome for entry in stored)
+
+    def system_logs(self, height: int) -> tuple[Log, ...]:
+        return self._database.receipts.system_logs(height)
 
     def locate_transaction(self, tx_hash: Hash32) -> tuple[int, int] | None:
         location = self._database.transactions.find(tx_hash)
@@ -98,6 +107,7 @@ class ChainView:
         parent = self._database.blocks.header(self.head_height())
         if parent is None:
             return None
+        params = self.params
         header = Header(
             parent_hash=parent.hash,
             coinbase=ZERO_ADDRESS,
@@ -106,9 +116,9 @@ class ChainView:
             receipts_root=EMPTY_TRIE_ROOT,
             logs_bloom=EMPTY_BLOOM,
             height=parent.height + 1,
-            gas_limit=self._params.block_gas_limit,
+            gas_limit=params.block_gas_limit,
             gas_used=0,
-            timestamp=parent.timestamp + max(1, self._params.block_interval_ms // 1000),
+            timestamp=parent.timestamp + max(1, params.block_interval_ms // 1000),
             extra_data=ZERO_HASH,
             prev_randao=ZERO_HASH,
         )

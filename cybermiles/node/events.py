@@ -26,7 +26,10 @@ class CommittedBlocks:
 
     def block_committed(self, block: Block, outcome: BlockOutcome) -> None:
         """Publish the block with its logs."""
-        self._publish(BlockCommitted(block, tuple(tx.receipt.logs for tx in outcome.transactions)))
+        logs = [tx.receipt.logs for tx in outcome.transactions]
+        if outcome.system_logs:
+            logs.append(outcome.system_logs)
+        self._publish(BlockCommitted(block, tuple(logs)))
 
 
 class EventFeed:

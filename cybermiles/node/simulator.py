@@ -47,7 +47,7 @@ class Simulator:
         block_overrides: BlockOverride,
     ) -> ExecutionResult:
         simulation = self._simulation(height, overrides, block_overrides)
-        budget = self._view.params.compute_units_per_transaction
+        budget = simulation.params.compute_units_per_transaction
         return await self._run(simulation.call, message, compute_units=budget)
 
     async def estimate_gas(self, message: CallMessage, height: int, overrides: dict[Address, AccountOverride]) -> int:
@@ -66,7 +66,7 @@ class Simulator:
             raise InvariantViolation(f"block {height} has a state but no header")
         return Simulation(
             chain=self._chain,
-            params=self._view.params,
+            params=self._view.params_at(height),
             header=header,
             state=state,
             overrides=overrides,

@@ -8,7 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cybermiles.application.application import ChainApplication
+from cybermiles.application.governed import EffectiveParams
 from cybermiles.application.history import CommittedHistory
+from cybermiles.chain.predeploys import GOVERNANCE
 from cybermiles.consensus.core.timeouts import EngineSettings
 from cybermiles.consensus.evidence_pool import EvidencePool
 from cybermiles.consensus.ports import RunnerPorts
@@ -19,6 +21,7 @@ from cybermiles.consensus.validator_key import load_key
 from cybermiles.consensus.verifier import BatchVerifier
 from cybermiles.execution.genesis import genesis_block
 from cybermiles.execution.parent import Chain
+from cybermiles.governance.holds import frozen_accounts
 from cybermiles.mempool.admission import Admission
 from cybermiles.mempool.pool import Pool
 from cybermiles.mempool.service import MempoolService
@@ -47,6 +50,7 @@ from cybermiles.runtime.clock import SystemClock
 from cybermiles.runtime.directory import OsDirectory
 from cybermiles.runtime.event_bus import EventBus
 from cybermiles.runtime.executor import Worker
+from cybermiles.state.slots import ReadStorage
 from cybermiles.storage.database import Database
 from cybermiles.storage.leveldb import LevelDB, LevelDBOptions
 from cybermiles.storage.recovery import check_store
@@ -240,19 +244,24 @@ def _mempool(
     events: EventBus[Event],
     clock: SystemClock,
 ) -> MempoolService:
+    state = database.state
+    params = EffectiveParams(document.params).at(state)
+    head = database.blocks.header(database.chain.head.height) if database.chain.head else None
+    frozen = () if head is None else frozen_accounts(ReadStorage(state, GOVERNANCE), head.timestamp)
     return MempoolService(
-        pool=Pool(config.mempool, document.params),
-        admission=Admission(_rules(document), document.params, allow_unprotected=document.allow_unprotected),
+        pool=Pool(config.mempool, params),
+        admission=Admission(_rules(document), params, allow_unprotected=document.allow_unprotected),
         head=lambda: database.state,
         clock=clock,
         threads=workers.signatures,
         publish=events.publish,
+        frozen=frozen,
     )
 
 
 def _evidence(document: GenesisDocument, database: Database) -> EvidencePool:
     return EvidencePool(
-        params=document.params,
+        params=EffectiveParams(document.params).at(database.state),
         history=CommittedHistory(database),
         storage=database.evidence,
         verify=partial(verify_evidence, chain_id=document.chain_id, genesis_hash=document.hash),

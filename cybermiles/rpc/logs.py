@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from cybermiles.rpc.block_references import Tag, find_height
 from cybermiles.rpc.jsonrpc import INVALID_PARAMS, LIMIT_EXCEEDED, SERVER_ERROR, RpcError
 from cybermiles.rpc.pacing import give_way
+from cybermiles.types.primitives import ZERO_HASH
 
 if TYPE_CHECKING:
     from cybermiles.rpc.block_references import BlockNumber
@@ -140,11 +141,14 @@ async def scan_logs(
 
 
 def logs_of_block(chain: ChainReader, query: LogQuery, height: int, serializer: Serializer) -> tuple[list[Json], int]:
-    """Return the matching logs of one committed block, and the bytes of data they carry."""
+    """Return the matching logs of one committed block, and the bytes of data they carry.
+
+    Events of the system contracts in no transaction come last, under a transaction hash of zeros.
+    """
     position = data_bytes = 0
     matching: list[tuple[int, list[tuple[int, Log]]]] = []
-    for index, outcome in enumerate(chain.outcomes(height)):
-        logs = outcome.receipt.logs
+    groups = [outcome.receipt.logs for outcome in chain.outcomes(height)]
+    for index, logs in enumerate((*groups, chain.system_logs(height))):
         wanted = [(position + at, log) for at, log in enumerate(logs) if query.matches(log)]
         if wanted:
             matching.append((index, wanted))
@@ -154,7 +158,7 @@ def logs_of_block(chain: ChainReader, query: LogQuery, height: int, serializer: 
     rendered: list[Json] = []
     if block is not None:
         for index, wanted in matching:
-            tx_hash = block.transactions[index].hash
+            tx_hash = block.transactions[index].hash if index < len(block.transactions) else ZERO_HASH
             rendered += serializer.logs(block.header, tx_hash, index, wanted)
     return rendered, data_bytes
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from cybermiles.types.events import Event
     from cybermiles.types.header import Header
     from cybermiles.types.primitives import Address, Hash32, Wei
+    from cybermiles.types.receipt import Log
     from cybermiles.types.transaction import AccessList, Transaction
     from cybermiles.vm.backend import CallMessage, ExecutionResult
 
@@ -72,6 +73,10 @@ class ChainReader(Protocol):
         """Parameters in force for the next block."""
         ...
 
+    def params_at(self, height: int) -> ChainParams:
+        """Return the parameters in force in the block after a committed one. Raises StateUnavailable when pruned."""
+        ...
+
     def head_height(self) -> int:
         """Return the height of the newest committed block."""
         ...
@@ -94,6 +99,10 @@ class ChainReader(Protocol):
 
     def outcomes(self, height: int) -> tuple[TransactionOutcome, ...]:
         """Return what each transaction of a committed block did, in order."""
+        ...
+
+    def system_logs(self, height: int) -> tuple[Log, ...]:
+        """Return the events of a committed block that belong to no transaction, in order."""
         ...
 
     def locate_transaction(self, tx_hash: Hash32) -> tuple[int, int] | None:

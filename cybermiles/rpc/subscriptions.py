@@ -18,6 +18,7 @@ from cybermiles.rpc.jsonrpc import INVALID_PARAMS, LIMIT_EXCEEDED, RpcError, enc
 from cybermiles.rpc.pacing import give_way
 from cybermiles.rpc.quantities import encode_data
 from cybermiles.types.events import BlockCommitted, TransactionAdmitted
+from cybermiles.types.primitives import ZERO_HASH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -176,6 +177,6 @@ class SubscriptionHub:
         for index, logs in enumerate(event.logs):
             wanted = [(position + at, log) for at, log in enumerate(logs) if query.matches(log)]
             if wanted:
-                tx_hash = block.transactions[index].hash
+                tx_hash = block.transactions[index].hash if index < len(block.transactions) else ZERO_HASH
                 yield from self._serializer.logs(block.header, tx_hash, index, wanted)
             position += len(logs)

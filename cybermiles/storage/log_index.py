@@ -1,4 +1,4 @@
-"""Which blocks may contain logs that match a filter, from the blooms of their headers.
+"""Which blocks may contain logs that match a filter, from the blooms of their logs.
 
 The blooms lie next to each other in the store and blocks without logs have none, so a search reads
 only what could match. A bloom has no false negatives; whoever asks checks the logs of the
@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cybermiles.storage.schema import BLOOM, at_height, height_in, height_range
-from cybermiles.types.receipt import EMPTY_BLOOM, bloom_bits
+from cybermiles.types.receipt import EMPTY_BLOOM, bloom_bits, logs_bloom
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cybermiles.state.kv import KeyValueReader
     from cybermiles.types.header import Header
     from cybermiles.types.primitives import Address, Hash32
+    from cybermiles.types.receipt import Log
 
 
 class LogIndex:
@@ -46,8 +47,12 @@ class LogIndex:
                 yield height_in(key)
 
 
-def bloom_records(header: Header) -> dict[bytes, bytes]:
-    """Return the entry that a block's bloom adds to its batch; none when the block has no logs."""
-    if header.logs_bloom == EMPTY_BLOOM:
-        return {}
-    return {at_height(BLOOM, header.height): header.logs_bloom}
+def bloom_records(header: Header, system_logs: Sequence[Log]) -> dict[bytes, bytes]:
+    """Return the entry that a block's logs add to its batch; none when the block has no logs.
+
+    The header's bloom is of the receipts only, as Ethereum has it; what is looked up by covers the other events too.
+    """
+    bloom = header.logs_bloom
+    if system_logs:
+        bloom = (int.from_bytes(bloom) | int.from_bytes(logs_bloom(system_logs))).to_bytes(256)
+    return {} if bloom == EMPTY_BLOOM else {at_height(BLOOM, header.height): bloom}

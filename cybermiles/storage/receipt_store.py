@@ -11,13 +11,16 @@ from cybermiles.storage.outcome_codec import (
     decode_outcome,
     encode_outcomes,
 )
-from cybermiles.storage.schema import OUTCOMES, at_height
+from cybermiles.storage.schema import OUTCOMES, SYSTEM_LOGS, at_height
+from cybermiles.types import rlp
+from cybermiles.types.receipt import decode_logs, encode_logs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cybermiles.execution.outcome import TransactionOutcome
     from cybermiles.state.kv import KeyValueReader
+    from cybermiles.types.receipt import Log
 
 
 CACHE_BYTES = 32 << 20
@@ -49,6 +52,11 @@ class ReceiptStore:
         table = self._table(height)
         return None if table is None else decode_outcome(table, index)
 
+    def system_logs(self, height: int) -> tuple[Log, ...]:
+        """Return the events of a block that belong to no transaction. Raises DecodingError on damaged bytes."""
+        record = self._store.get(at_height(SYSTEM_LOGS, height))
+        return () if record is None else decode_logs(rlp.decode(record))
+
     def _table(self, height: int) -> bytes | None:
         table = self._tables.get(height, None)
         if table is None:
@@ -61,3 +69,8 @@ class ReceiptStore:
 def outcome_records(height: int, outcomes: Sequence[TransactionOutcome]) -> dict[bytes, bytes]:
     """Return the entry that outcomes add to their block's batch."""
     return {at_height(OUTCOMES, height): encode_outcomes(outcomes)}
+
+
+def system_log_records(height: int, logs: Sequence[Log]) -> dict[bytes, bytes]:
+    """Return the entry that events outside transactions add to their block's batch."""
+    return {at_height(SYSTEM_LOGS, height): encode_logs(logs)} if logs else {}

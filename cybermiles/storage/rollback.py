@@ -32,6 +32,7 @@ from cybermiles.storage.schema import (
     ROTATION,
     STALE,
     SUPPLY,
+    SYSTEM_LOGS,
     TRANSACTION,
     UNDO,
     VALIDATORS,
@@ -110,7 +111,7 @@ def rollback_head(database: Database) -> Head:
 def _without_block(block: Block) -> dict[bytes, bytes | None]:
     """Return the deletions of what a block's batch added beside the state."""
     height = block.height
-    keys = [at_height(prefix, height) for prefix in (HEADER, BLOCK, COMMIT, OUTCOMES, BLOOM, STALE, UNDO)]
+    keys = [at_height(prefix, height) for prefix in (HEADER, BLOCK, COMMIT, OUTCOMES, SYSTEM_LOGS, BLOOM, STALE, UNDO)]
     keys += [at_height(prefix, height + AHEAD) for prefix in (ROTATION, VALIDATORS)]
     keys += [TRANSACTION + transaction.hash for transaction in block.transactions]
     keys += evidence_records(height, block.consensus.evidence)

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cybermiles.system import fees, slashing, staking, vesting
+from cybermiles.system import fees, governance, slashing, staking, vesting
 
 if TYPE_CHECKING:
     from cybermiles.system.dispatch import SystemContract
     from cybermiles.types.primitives import Address
     from cybermiles.vm.native import NativeContract
 
-CONTRACTS: tuple[SystemContract, ...] = (staking.CONTRACT, slashing.CONTRACT, vesting.CONTRACT, fees.CONTRACT)
+CONTRACTS: tuple[SystemContract, ...] = (
+    staking.CONTRACT,
+    slashing.CONTRACT,
+    governance.CONTRACT,
+    vesting.CONTRACT,
+    fees.CONTRACT,
+)
 """Every system contract that this version has."""
 
 

@@ -18,7 +18,7 @@ class BlockCommitted:
 
     block: Block
     logs: tuple[tuple[Log, ...], ...]
-    """Of each transaction, in order."""
+    """Of each transaction, in order; behind them the system contracts' events in no transaction, if there are any."""
 
 
 @dataclass(frozen=True, slots=True)

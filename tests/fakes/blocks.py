@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from cybermiles.chain.fees import Lane
+from cybermiles.chain.params import ChainParams
 from cybermiles.crypto.hashing import keccak256
 from cybermiles.execution.genesis import GenesisBlock
 from cybermiles.execution.outcome import BlockOutcome, TransactionOutcome
@@ -149,6 +150,7 @@ def next_block(database: Database, actions=(), logs=(), *, evidence=(), elected=
         burnt=Wei(world.burnt + max(-created, 0)),
         free_gas=0,
         compute_units=0,
+        next_params=ChainParams(),
         validator_updates=elected,
     )
     return (

@@ -195,6 +195,9 @@ class FakeChain:
     def outcomes(self, height):
         return self.results.get(height, ())
 
+    def system_logs(self, height):
+        return ()
+
     def locate_transaction(self, tx_hash):
         for height, block in self.blocks.items():
             for index, transaction in enumerate(block.transactions):

@@ -75,7 +75,7 @@ def test_no_matching_block_is_missed(blocks, number, topic) -> None:
         header = header_of(
             height=height, parent_hash=ZERO_HASH, state_root=ZERO_HASH, timestamp=1, logs_bloom=logs_bloom(entries)
         )
-        store.write(bloom_records(header), sync=False)
+        store.write(bloom_records(header, ()), sync=False)
     found = set(LogIndex(store).candidates(0, 99, addresses=[ADDRESSES[number]], topics=[[topic]]))
     for height, entries in enumerate(blocks):
         if any(entry.address == ADDRESSES[number] and entry.topics[0] == topic for entry in entries):
