@@ -13,12 +13,16 @@ from cybermiles.cli.completion import completion
 from cybermiles.cli.config import config
 from cybermiles.cli.devnet import devnet
 from cybermiles.cli.genesis import genesis
+from cybermiles.cli.gov import gov
 from cybermiles.cli.init import init
 from cybermiles.cli.key import key
 from cybermiles.cli.node import node
 from cybermiles.cli.output import EXIT_CODES, answer, json_option
+from cybermiles.cli.sponsor import sponsor
+from cybermiles.cli.stake import stake
 from cybermiles.cli.testnet import testnet
 from cybermiles.cli.tx import tx
+from cybermiles.cli.vesting import vesting
 
 
 @click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
@@ -48,5 +52,20 @@ def version(*, as_json: bool) -> None:
     answer(data, "\n".join(f"{name} {value}" for name, value in data.items()), as_json=as_json)
 
 
-for command in (devnet, testnet, init, node, key, account, genesis, tx, config, completion):
+for command in (
+    devnet,
+    testnet,
+    init,
+    node,
+    key,
+    account,
+    genesis,
+    tx,
+    stake,
+    gov,
+    vesting,
+    sponsor,
+    config,
+    completion,
+):
     main.add_command(command)

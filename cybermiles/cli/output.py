@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 
-from cybermiles.errors import ConfigError, CybermilesError, InvariantViolation, StorageError
+from cybermiles.errors import ConfigError, CybermilesError, InvariantViolation, StorageError, UpgradeRequired
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,21 +17,29 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 EXIT_ERROR = 1
+EXIT_UNDECIDED = 3
 EXIT_SOFTWARE = 70
 EXIT_STORAGE = 74
+EXIT_UPGRADE = 75
 EXIT_CONFIG = 78
 EXIT_CODES = """\b
 Exit codes:
   0   success
   1   the command failed; the last line of stderr says why
   2   wrong usage
+  3   a transaction was sent but is in no block yet: ask `cmt tx status`
   70  an invariant of the node is broken: report it
   74  the disk failed or its content is damaged
+  75  the next block needs another version of this software: install it and start again
   78  wrong configuration, genesis, key file or runtime"""
 
 
 class CommandError(CybermilesError):
     """A command cannot do what it was asked; the message says what to do instead."""
+
+
+class Undecided(CommandError):
+    """A transaction was sent, and what becomes of it is not known yet."""
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Answer with one JSON document.")
@@ -67,4 +75,8 @@ def _exit_code(error: CybermilesError) -> int:
         return EXIT_STORAGE
     if isinstance(error, InvariantViolation):
         return EXIT_SOFTWARE
+    if isinstance(error, Undecided):
+        return EXIT_UNDECIDED
+    if isinstance(error, UpgradeRequired):
+        return EXIT_UPGRADE
     return EXIT_ERROR

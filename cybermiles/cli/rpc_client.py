@@ -10,17 +10,28 @@ from typing import Any
 from cybermiles.cli.output import CommandError
 
 TIMEOUT_SECONDS = 10
+REVERTED = 3
+"""Error code of a call that a contract refused; `data` says why."""
+
+
+class RpcRefusal(CommandError):
+    """The node answered with an error."""
+
+    def __init__(self, method: str, error: dict[str, Any]) -> None:
+        super().__init__(f"{method}: {error['message']}")
+        self.code = error.get("code")
+        self.data = error.get("data")
 
 
 def call(url: str, method: str, *params: Any) -> Any:  # noqa: ANN401  (any JSON value)
-    """Return the result of one request. Raises CommandError where the node does not answer or refuses."""
+    """Return the result of a request. Raises CommandError where no node answers, RpcRefusal where it refuses."""
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
     answer = _open(url, body)
     match answer:
         case {"result": result}:
             return result
-        case {"error": {"message": message}}:
-            raise CommandError(f"{method}: {message}")
+        case {"error": {"message": str()} as error}:
+            raise RpcRefusal(method, error)
         case _:
             raise CommandError(f"what answers at {url} is no JSON-RPC server")
 

@@ -62,6 +62,7 @@ SENTENCES: dict[str, str] = {
     "AmountOverBalance": "{wanted:cmt} CMT are asked for, but the account has {have:cmt} CMT",
     "FreezeSpent": "{account} has been frozen for as long as an account may ever be",
     "UnknownParam": "there is no parameter {name}; `cmt gov params` lists them",
+    "NotChangeable": "{name} is what consensus runs by; no vote changes it, an upgrade may",
     "BadParamValue": "{name} cannot become {value}: no change, out of bounds, or against another parameter",
     "StepTooLarge": "one proposal may set {name} between {lowest} and {highest}; go further by several",
     "TooEarly": "it may take effect from block {earliestBlock} on",
@@ -76,7 +77,6 @@ SENTENCES: dict[str, str] = {
     "NothingToRelease": "nothing is released yet; `cmt vesting show` says when it is",
     "NotEnoughLocked": "{wanted:cmt} CMT are asked for, but only {have:cmt} CMT are locked here and not staked",
     # fees
-    "NotAContract": "{target} is no contract",
     "NotCreator": "this account did not create {target} at that nonce; `cmt sponsor claim` says which nonce is meant",
     "HasOwner": "{owner} owns this sponsorship already",
     "NoOwner": "nobody owns the sponsorship of {target} yet; its creator takes it with `cmt sponsor claim`",
