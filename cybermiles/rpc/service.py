@@ -13,7 +13,10 @@ from cybermiles.rpc.dispatcher import Dispatcher
 from cybermiles.rpc.filters import FilterRegistry, IdSource
 from cybermiles.rpc.methods import Method
 from cybermiles.rpc.namespaces.cmt import Cmt
+from cybermiles.rpc.namespaces.cmt_build import CmtBuild
+from cybermiles.rpc.namespaces.cmt_governance import CmtGovernance
 from cybermiles.rpc.namespaces.cmt_network import CmtNetwork
+from cybermiles.rpc.namespaces.cmt_staking import CmtStaking
 from cybermiles.rpc.namespaces.debug import Debug
 from cybermiles.rpc.namespaces.eth_calls import EthCalls
 from cybermiles.rpc.namespaces.eth_chain import EthChain
@@ -27,6 +30,7 @@ from cybermiles.rpc.namespaces.web3 import Web3
 from cybermiles.rpc.serializers import Serializer
 from cybermiles.rpc.server import RpcServer
 from cybermiles.rpc.subscriptions import SubscriptionHub
+from cybermiles.rpc.system_reader import SystemReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -91,6 +95,7 @@ def _methods(
 ) -> list[Method]:
     chain, pool, limits = ports.chain, ports.pool, config.limits
     calls = EthCalls(chain, ports.executor, limits)
+    reader = SystemReader(chain, ports.executor, limits)
     return [
         *Web3(ports.info).methods(),
         *Net(ports.info).methods(),
@@ -103,6 +108,9 @@ def _methods(
         *TxPool(pool, serializer).methods(),
         *Cmt(chain, pool).methods(),
         *CmtNetwork(ports.info).methods(),
+        *CmtStaking(chain, reader).methods(),
+        *CmtGovernance(chain, reader).methods(),
+        *CmtBuild(reader).methods(),
         *Debug(chain, pool).methods(),
     ]
 

@@ -64,6 +64,20 @@ def last_signed(storage: ReadStorage, candidate: int, watch: Watch, newest: int)
     return height if height > watch.since else 0
 
 
+def last_missed(storage: ReadStorage, candidate: int, watch: Watch, newest: int) -> int:
+    """Return the last height in the window that a candidate did not vote on, 0 where there is none.
+
+    `newest` is the last height whose votes could have been looked at.
+    """
+    if not watch.missed:
+        return 0
+    for height in range(newest, max(0, newest - watch.window), -1):
+        slot, bit = _bit_of(candidate, height % watch.window)
+        if storage.load(slot) & bit:
+            return height
+    return 0
+
+
 def _bit_of(candidate: int, index: int) -> tuple[int, int]:
     first = items_slot(candidate_slot(candidate) + MISSED)
     return (first + index // WORD_BITS) % (1 << 256), 1 << index % WORD_BITS

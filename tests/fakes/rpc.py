@@ -10,6 +10,7 @@ import orjson
 
 from cybermiles.chain.fees import Lane
 from cybermiles.chain.params import ChainParams
+from cybermiles.chain.predeploys import STAKING
 from cybermiles.crypto.hashing import keccak256
 from cybermiles.crypto.secp256k1 import address_of, sign
 from cybermiles.errors import InvalidTransaction, NonceTooLow
@@ -30,8 +31,12 @@ from cybermiles.rpc.ports import (
 from cybermiles.rpc.service import RpcPorts, build_server
 from cybermiles.runtime.clock import ManualClock
 from cybermiles.runtime.event_bus import EventBus
+from cybermiles.staking.layout import ID_OF
 from cybermiles.state.reader import NoState, StateChanges
+from cybermiles.state.slots import mapping_slot
 from cybermiles.state.trie import TrieStateReader, ordered_root, update_root
+from cybermiles.system.abi import load_abi, load_document
+from cybermiles.system.interface import ADDRESSES
 from cybermiles.types import rlp
 from cybermiles.types.block import Block, ConsensusData
 from cybermiles.types.commit import EMPTY_COMMIT
@@ -63,6 +68,8 @@ STRANGER = Address(b"\x5e" * 20)
 TOPIC = Hash32(keccak256(b"Transfer(address,address,uint256)"))
 OTHER_TOPIC = Hash32(keccak256(b"Approval(address,address,uint256)"))
 CODE = bytes.fromhex("60006000fd")
+VALIDATOR = (3, 1, 120, 5 * WEI_PER_CMT, 2 * WEI_PER_CMT, 9 * WEI_PER_CMT, 200_000, 7, True, False, 2, 0, False)
+"""`ICmtStaking.ValidatorView` behind owner and key."""
 
 
 def sign_transaction(nonce=0, *, key=KEY, **fields):
@@ -120,6 +127,7 @@ class FakeChain:
     def __init__(self):
         self.chain_id = CHAIN_ID
         self.params = ChainParams()
+        self.older_params = {}
         self.nodes = MemoryNodes()
         self.codes = {EMPTY_CODE_HASH: b"", Hash32(keccak256(CODE)): CODE}
         self.headers = []
@@ -133,8 +141,9 @@ class FakeChain:
                 SENDER: (5, 1_000 * WEI_PER_CMT, EMPTY_CODE_HASH),
                 OTHER: (0, 3, EMPTY_CODE_HASH),
                 CONTRACT: (1, 0, Hash32(keccak256(CODE))),
+                STAKING: (1, 0, Hash32(keccak256(CODE))),
             },
-            storage={CONTRACT: {0: 28, 1: 2**256 - 1, 1000: 7}},
+            storage={CONTRACT: {0: 28, 1: 2**256 - 1, 1000: 7}, STAKING: {mapping_slot(ID_OF, SENDER): 1}},
         )
         update = update_root(self.nodes, NoState(), EMPTY_TRIE_ROOT, changes)
         self.nodes.apply(update)
@@ -176,6 +185,10 @@ class FakeChain:
             extra_data=b"\xee" * 32,
             prev_randao=Hash32(keccak256(bytes([height % 256]))),
         )
+
+    def params_at(self, height):
+        self.state(height)
+        return self.older_params.get(height, self.params)
 
     def head_height(self):
         return len(self.headers) - 1
@@ -241,12 +254,27 @@ class FakeExecutor:
     error: Exception | None = None
     delay: float = 0
     asked: list = field(default_factory=list)
+    system: dict = field(default_factory=dict)
+    """(contract, selector) to (function, its result): what system contracts answer."""
 
     def __post_init__(self):
         self.result = self.result or execution_result(output=b"\x2a".rjust(32, b"\0"))
 
+    def answer(self, interface, function, value):
+        """Set what a function of a system contract answers: a value, or a function of the arguments."""
+        method = load_abi(interface).functions[function]
+        self.system[ADDRESSES[interface], method.selector] = (method, value)
+
     async def call(self, message, height, overrides, block_overrides):
-        return await self._answer(("call", message, height, overrides, block_overrides), self.result)
+        asked = ("call", message, height, overrides, block_overrides)
+        known = self.system.get((message.to, message.data[:4]))
+        if known is None:
+            return await self._answer(asked, self.result)
+        method, value = known
+        if callable(value):
+            value = value(*method.decode_arguments(message.data))
+        result = value if isinstance(value, ExecutionResult) else execution_result(output=method.encode_output(value))
+        return await self._answer(asked, result)
 
     async def estimate_gas(self, message, height, overrides):
         return await self._answer(("estimate", message, height, overrides), self.gas)
@@ -447,6 +475,12 @@ class FakeNode:
         )
         self.chain = chain or populated_chain()
         self.executor = FakeExecutor()
+        self.executor.answer("ICmtGovernance", "proposals", [])
+        for function in ("validators", "delegationsOf"):
+            self.executor.answer("ICmtStaking", function, [])
+        self.executor.answer("ICmtStaking", "awardsPaid", ([], []))
+        self.executor.answer("ICmtStaking", "validator", (SENDER, b"\x12" * 32, *VALIDATOR))
+        self.executor.answer("ICmtStaking", "profile", ("alice", "", "", "", ""))
         self.pool = FakePool()
         self.info = FakeInfo()
         self.clock = ManualClock(1_700_000_000_000)
@@ -512,6 +546,29 @@ class FakeNode:
 def hexed(value):
     """Return bytes as DATA."""
     return "0x" + value.hex()
+
+
+def system_requests(sender):
+    """Return a builder's request for each function of the system contracts that writes."""
+    words = {"address": sender, "bool": True, "string": "text", "bytes": "0x01", "bytes32": "0x" + "11" * 32}
+
+    def value(parameter):
+        kind, inside = parameter["type"], parameter["internalType"]
+        if kind == "tuple":
+            return {part["name"]: value(part) for part in parameter["components"]}
+        if kind.endswith("[]"):
+            return [value({**parameter, "type": kind[:-2]})]
+        return "Yes" if inside.startswith("enum ") else words.get(kind, "0x1")
+
+    return [
+        (
+            f"cmt_build{entry['name'][0].upper()}{entry['name'][1:]}",
+            [{"from": sender, **{parameter["name"]: value(parameter) for parameter in entry["inputs"]}}],
+        )
+        for interface in ADDRESSES
+        for entry in load_document(interface)["abi"]
+        if entry["type"] == "function" and entry["stateMutability"] in ("payable", "nonpayable")
+    ]
 
 
 def valid_requests(node):
@@ -622,6 +679,14 @@ def valid_requests(node):
         ("cmt_supply", ["latest"]),
         ("cmt_consensusState", []),
         ("cmt_peers", []),
+        ("cmt_queryValidators", []),
+        ("cmt_queryValidator", [sender, 3]),
+        ("cmt_queryDelegator", [sender, "0x3"]),
+        ("cmt_queryAwardInfos", [0]),
+        ("cmt_queryAbsentValidators", [at_hash]),
+        ("cmt_queryParams", [2]),
+        ("cmt_queryProposals", ["latest"]),
+        *system_requests(sender),
         ("rpc_modules", []),
         *[(f"debug_getRaw{name}", ["0x2"]) for name in ("Header", "Block", "Receipts")],
         ("debug_getRawTransaction", [tx]),
