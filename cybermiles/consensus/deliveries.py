@@ -58,7 +58,7 @@ class Deliveries:
                 await host.receive(CertificateReceived(replace(message, votes=news)))
         gossip.accepted(message, received.source)
         if isinstance(message, SignedProposal):
-            for part, source in host.values.adopt(message.parts.root):
+            for part, source in host.values.adopt(message.parts.id):
                 self._accept_part(part, source, host, gossip)
 
     def _accept_part(self, message: PartMessage, source: str, host: HeightHost, gossip: Gossip) -> None:

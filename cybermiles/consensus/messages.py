@@ -23,8 +23,8 @@ class PartMessage:
     """A part of a proposed block."""
 
     height: int
-    root: Hash32
-    """Merkle root that the proposal signed."""
+    parts_id: Hash32
+    """`PartsHeader.id` of the proposal's parts."""
     part: Part
 
 

@@ -369,9 +369,9 @@ class ConsensusRunner:
         """Return the rounds of which any vote is known."""
         return () if self._engine is None else self._engine.rounds()
 
-    def part_set(self, root: Hash32) -> PartSet | None:
+    def part_set(self, parts_id: Hash32) -> PartSet | None:
         """Return the parts of a proposed block as far as they are here."""
-        return None if self._host is None or not self._is_started else self._host.values.part_set(root)
+        return None if self._host is None or not self._is_started else self._host.values.part_set(parts_id)
 
     def explain(self) -> str:
         """Return one sentence: why the height does not advance and who is missing."""

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cybermiles.consensus.core.inputs import ValueChecked
-from cybermiles.errors import ProtocolViolation
 from cybermiles.types.part_set import PART_BYTES, PartSet
 
 if TYPE_CHECKING:
@@ -70,10 +69,10 @@ class Values:
         """Return an accepted block's bytes."""
         return self._accepted.get(block_hash)
 
-    def part_set(self, root: Hash32) -> PartSet | None:
-        """Return the parts under a root as far as they are here."""
-        sets = [announced.parts for header, announced in self._announced.items() if header.root == root]
-        return max(sets, key=lambda parts: parts.bits.bit_count(), default=None)
+    def part_set(self, parts_id: Hash32) -> PartSet | None:
+        """Return a proposal's parts as far as they are here."""
+        announced = self._of_id(parts_id)
+        return None if announced is None else announced.parts
 
     def expect(self, proposal: SignedProposal, needed: tuple[Hash32, ...]) -> ValueChecked | None:
         """Collect the parts of a proposal that the engine keeps; return the verdict where it is known already.
@@ -94,35 +93,26 @@ class Values:
         announced.block_hashes.append(block_hash)
         return None if announced.verdict is None else self._checked(header, block_hash, announced.verdict)
 
-    def adopt(self, root: Hash32) -> list[tuple[PartMessage, str]]:
+    def adopt(self, parts_id: Hash32) -> list[tuple[PartMessage, str]]:
         """Return the parts that came before their proposal and who sent them, and forget them."""
-        found = [orphan for orphan in self._orphans if orphan[0].root == root]
+        found = [orphan for orphan in self._orphans if orphan[0].parts_id == parts_id]
         if found:
-            self._orphans = deque((o for o in self._orphans if o[0].root != root), maxlen=MAX_ORPHANS)
+            self._orphans = deque((o for o in self._orphans if o[0].parts_id != parts_id), maxlen=MAX_ORPHANS)
         return found
 
     def add(self, message: PartMessage, source: str) -> tuple[bool, CompleteValue | None]:
         """Take a part: whether it is news, and the value that it completes.
 
-        Raises ProtocolViolation where the part proves itself under nothing that was announced with its root.
+        Raises ProtocolViolation where the part does not prove itself.
         """
-        known = [announced for header, announced in self._announced.items() if header.root == message.root]
-        if not known:
+        announced = self._of_id(message.parts_id)
+        if announced is None:
             self._orphans.append((message, source))
-        violation: ProtocolViolation | None = None
-        for announced in known:
-            try:
-                if not announced.parts.add(message.part):
-                    return False, None
-            except ProtocolViolation as error:
-                violation = error
-                continue
-            complete = announced.parts.is_complete
-            header = announced.parts.header
-            return True, CompleteValue(header, announced.parts.value()) if complete else None
-        if violation is not None and len(known) == 1:
-            raise violation
-        return False, None
+            return False, None
+        parts = announced.parts
+        if not parts.add(message.part):
+            return False, None
+        return True, CompleteValue(parts.header, parts.value()) if parts.is_complete else None
 
     def checked(self, complete: CompleteValue, verdict: Verdict) -> list[ValueChecked]:
         """Note the application's verdict and return what the engine is to be told."""
@@ -144,6 +134,9 @@ class Values:
         if verdict.block_hash is not None and verdict.block_hash not in announced.block_hashes:
             announced.block_hashes.append(verdict.block_hash)
         return self.checked(CompleteValue(parts.header, value), verdict)
+
+    def _of_id(self, parts_id: Hash32) -> _Announced | None:
+        return next((announced for header, announced in self._announced.items() if header.id == parts_id), None)
 
     def _checked(self, header: PartsHeader, block_hash: Hash32, verdict: Verdict | None) -> ValueChecked:
         accepted = verdict is not None and verdict.accepted and verdict.block_hash == block_hash

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cybermiles.crypto.hashing import sha256
 from cybermiles.crypto.merkle import HASH_BYTES, root_and_proofs, verify_proof
 from cybermiles.errors import DecodingError, ProtocolViolation
 from cybermiles.types import rlp
@@ -35,6 +36,15 @@ class PartsHeader:
     """Number of parts, at least 1."""
     root: Hash32
     """Merkle root over the parts."""
+
+    @property
+    def id(self) -> Hash32:
+        """Names the parts where the header itself would be too long: sha256 of both fields.
+
+        The root alone would not do: a liar may sign it with different numbers of parts, and who was shown one of them
+        would blame who passes on parts of the other.
+        """
+        return Hash32(sha256(self.total.to_bytes(4) + self.root))
 
     def to_item(self) -> list[Item]:
         """Return the RLP item [total, root]."""

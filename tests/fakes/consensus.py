@@ -373,11 +373,11 @@ class Plug:
             self._send_parts(message)
 
     def _send_parts(self, proposal: SignedProposal) -> None:
-        parts = self.machine.runner.part_set(proposal.parts.root)
+        parts = self.machine.runner.part_set(proposal.parts.id)
         for index in range(proposal.parts.total):
             part = parts.part(index)
             if part is not None:
-                self.wires.send(self.machine, PartMessage(proposal.height, proposal.parts.root, part))
+                self.wires.send(self.machine, PartMessage(proposal.height, proposal.parts.id, part))
 
     def accepted(self, message, source) -> None:
         pass

@@ -85,8 +85,8 @@ class MiniConsensus:
     def rounds(self):
         return (0,) if self.is_started else ()
 
-    def part_set(self, root):
-        return self._parts if self._parts is not None and self._parts.header.root == root else None
+    def part_set(self, parts_id):
+        return self._parts if self._parts is not None and self._parts.header.id == parts_id else None
 
     def receive(self, message, source):
         if isinstance(message, Vote):

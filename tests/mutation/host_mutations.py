@@ -94,7 +94,7 @@ MUTATIONS = (
     Mutation("a lost log is not noticed", RUNNER, "self._voting.mute(info, is_lost=last_signed >= (host.height, 0, 0))", "self._voting.mute(info, is_lost=False)"),
     # Values
     Mutation("a refusal is about the hash, not the parts", VALUES, "accepted = verdict is not None and verdict.accepted and verdict.block_hash == block_hash", "accepted = verdict is not None and verdict.accepted"),
-    Mutation("parts are taken without their proof's root", VALUES, "known = [announced for header, announced in self._announced.items() if header.root == message.root]", "known = list(self._announced.values())"),
+    Mutation("parts are taken under any header of their root", VALUES, "if header.id == parts_id), None)", "), None)"),
     Mutation("parts that overtake are lost", VALUES, "            self._orphans.append((message, source))\n", "            pass\n"),
     Mutation("the block that is needed makes room", VALUES, "if not any(block_hash in needed for block_hash in announced.block_hashes):", "if True:"),
     # The runner

@@ -25,9 +25,9 @@ def encoded(message) -> list[tuple[int, bytes]]:
         return [(DATA_CHANNEL, encode_data(message))]
     if isinstance(message, Body):
         parts = split(message.value.value)
-        root = message.parts.root
+        parts_id = message.parts.id
         pieces = [parts.part(index) for index in range(parts.header.total)]
-        return [(DATA_CHANNEL, encode_data(PartMessage(message.value.height, root, piece))) for piece in pieces]
+        return [(DATA_CHANNEL, encode_data(PartMessage(message.value.height, parts_id, piece))) for piece in pieces]
     if isinstance(message, Synced):
         height = message.value.height
         status = encode_block_sync(Status(1, height + 1_000))

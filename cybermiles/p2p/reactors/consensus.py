@@ -99,7 +99,7 @@ class ConsensusReactor:
             self._doubt(VoteKey(message.round, message.type, message.block_hash), message)
             self._send_late(message)
         elif isinstance(message, SignedProposal):
-            self._doubt(ProposalKey(message.round, message.parts.root), message)
+            self._doubt(ProposalKey(message.round, message.parts.id), message)
         for place, peer in enumerate(self._peers.values()):
             self._send(peer, place, now_ms)
         self._pacemaker.wake()
@@ -305,9 +305,9 @@ class ConsensusReactor:
             return
         if data.height == self._book.shelf.height:
             if isinstance(data, SignedProposal):
-                peer.current.claim(ProposalKey(data.round, data.parts.root), 1, received=True)
+                peer.current.claim(ProposalKey(data.round, data.parts.id), 1, received=True)
             else:
-                peer.current.claim(PartsKey(data.root), 1 << data.part.index, received=True)
+                peer.current.claim(PartsKey(data.parts_id), 1 << data.part.index, received=True)
         self._consensus.receive(data, peer.handle.id)
 
     def _take_votes(self, peer: ConsensusPeer, message: bytes) -> None:

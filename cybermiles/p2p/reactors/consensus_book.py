@@ -87,8 +87,8 @@ class Book:
                 self._keep_certificate(message, now_ms)
             case SignedProposal() if message.height == self.shelf.height:
                 self._keep_proposal(message, now_ms, own=own)
-            case PartMessage(height, root, part) if height == self.shelf.height:
-                self._keep_part(root, part.index, now_ms)
+            case PartMessage(height, parts_id, part) if height == self.shelf.height:
+                self._keep_part(parts_id, part.index, now_ms)
             case _:
                 pass  # of a height that was left: block sync serves whoever needs it
 
@@ -135,15 +135,15 @@ class Book:
         proposer = self._consensus.proposer(proposal.round)
         author = None if proposer is None else self.shelf.index_of.get(proposer.address)
         if author is not None:
-            parts = self._consensus.part_set(proposal.parts.root)
+            parts = self._consensus.part_set(proposal.parts.id)
             self.shelf.add_proposal(proposal, author, parts, now_ms, own=own)
 
-    def _keep_part(self, root: Hash32, index: int, now_ms: int) -> None:
+    def _keep_part(self, parts_id: Hash32, index: int, now_ms: int) -> None:
         shelf = self.shelf
-        if root not in shelf.part_sets:
-            part_set = self._consensus.part_set(root)
-            author = next((shelf.author[key] for key in shelf.proposals if key.root == root), None)
+        if parts_id not in shelf.part_sets:
+            part_set = self._consensus.part_set(parts_id)
+            author = next((shelf.author[key] for key in shelf.proposals if key.parts_id == parts_id), None)
             if part_set is None or author is None:
                 return
-            shelf.add_parts(root, part_set, author, now_ms)
-        shelf.add_part(root, index, now_ms)
+            shelf.add_parts(parts_id, part_set, author, now_ms)
+        shelf.add_part(parts_id, index, now_ms)

@@ -168,11 +168,11 @@ def take_have(peer_height: PeerHeight, have: Have, shelf: Shelf, now_ms: int) ->
             raise PeerViolation(Offence.PROTOCOL_VIOLATION, f"votes of more than {members} validators announced")
         peer_height.claim(VoteKey(votes.round, votes.type, votes.block_hash), votes.validators)
     for parts in have.parts:
-        part_set = shelf.part_sets.get(parts.root)
+        part_set = shelf.part_sets.get(parts.parts_id)
         if part_set is not None and parts.parts.bit_length() > part_set.header.total:
             raise PeerViolation(Offence.PROTOCOL_VIOLATION, f"more than {part_set.header.total} parts announced")
-        peer_height.claim(ProposalKey(parts.round, parts.root), 1)
-        peer_height.claim(PartsKey(parts.root), parts.parts)
+        peer_height.claim(ProposalKey(parts.round, parts.parts_id), 1)
+        peer_height.claim(PartsKey(parts.parts_id), parts.parts)
 
 
 def note_vote(of_height: PeerHeight, shelf: Shelf, vote: Vote) -> tuple[VoteKey, int] | None:

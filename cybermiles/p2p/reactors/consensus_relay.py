@@ -89,14 +89,14 @@ class Outgoing:
 
     def _parts(self, of_height: PeerHeight, key: ProposalKey, position: tuple[int, int]) -> bool:
         """Send parts of a block whose proposal the peer has, for it takes no others."""
-        parts_key = PartsKey(key.root)
+        parts_key = PartsKey(key.parts_id)
         proposal_known = of_height.peek(key)
         if parts_key not in self._shelf.here or proposal_known is None or not proposal_known.missing_mask:
             return True
         bits = wanted(self._shelf, of_height, parts_key, self._peer.lazy_mask, may_be_stale=self._may_be_stale)
         if not bits:
             return True
-        part_set = self._shelf.part_sets[key.root]
+        part_set = self._shelf.part_sets[key.parts_id]
         known = of_height.known(parts_key)
         total, (place, peers) = part_set.header.total, position
         room = PART_WINDOW - known.in_flight.bit_count()
@@ -104,7 +104,7 @@ class Outgoing:
             part = part_set.part(index)
             if part is None:
                 continue
-            message = encode_data(PartMessage(self._shelf.height, key.root, part))
+            message = encode_data(PartMessage(self._shelf.height, key.parts_id, part))
             if not self._peer.handle.send(DATA_CHANNEL, message):
                 return False
             known.sent |= 1 << index

@@ -4,8 +4,8 @@ Everything is a bit under a key, so that what a peer lacks is one subtraction:
 
     VoteKey(round, type, block)   bit i: the vote of the i-th validator for that block. A validator that voted twice
                                   has a bit under two keys, and both votes travel.
-    ProposalKey(round, root)      bit 0
-    PartsKey(root)                bit i: part i
+    ProposalKey(round, parts id)  bit 0
+    PartsKey(parts id)            bit i: part i
 
 A bit is `here` at once, `ripe` one tick later and `stale` after `LAZY_MS`. News is announced before it is ripe, and
 only what is ripe is relayed, so peers that got it at the same moment do not send it to each other. What a peer does
@@ -44,16 +44,16 @@ class VoteKey(NamedTuple):
 
 
 class ProposalKey(NamedTuple):
-    """A proposal; of several in one round, each has another block and so another root."""
+    """A proposal; of several in one round, each has another block and so other parts."""
 
     round: int
-    root: Hash32
+    parts_id: Hash32
 
 
 class PartsKey(NamedTuple):
     """The parts of a block, whichever rounds propose it."""
 
-    root: Hash32
+    parts_id: Hash32
 
 
 Key: TypeAlias = VoteKey | ProposalKey | PartsKey
@@ -93,24 +93,24 @@ class Shelf:
         self, proposal: SignedProposal, author: int, parts: PartSet | None, now_ms: int, *, own: bool = False
     ) -> None:
         """Take a verified proposal and what is here of its block."""
-        root = proposal.parts.root
-        key = ProposalKey(proposal.round, root)
+        parts_id = proposal.parts.id
+        key = ProposalKey(proposal.round, parts_id)
         self.proposals[key] = proposal
         self.author[key] = author
         self._add(key, 1, now_ms, own=own)
         if parts is not None:
-            self.add_parts(root, parts, author, now_ms, own=own)
+            self.add_parts(parts_id, parts, author, now_ms, own=own)
 
-    def add_parts(self, root: Hash32, parts: PartSet, author: int, now_ms: int, *, own: bool = False) -> None:
+    def add_parts(self, parts_id: Hash32, parts: PartSet, author: int, now_ms: int, *, own: bool = False) -> None:
         """Take note of which parts are here."""
-        key = PartsKey(root)
-        self.part_sets[root] = parts
+        key = PartsKey(parts_id)
+        self.part_sets[parts_id] = parts
         self.author.setdefault(key, author)
         self._add(key, parts.bits, now_ms, own=own)
 
-    def add_part(self, root: Hash32, index: int, now_ms: int) -> None:
+    def add_part(self, parts_id: Hash32, index: int, now_ms: int) -> None:
         """Take note of one more part of a block that `add_parts` named."""
-        self._add(PartsKey(root), 1 << index, now_ms, own=False)
+        self._add(PartsKey(parts_id), 1 << index, now_ms, own=False)
 
     def votes(self, key: VoteKey, bits: int) -> Iterator[tuple[int, Vote]]:
         """Yield (index, vote) for each bit."""
@@ -149,7 +149,7 @@ class Shelf:
         decided = VoteKey(commit.round, VoteType.PRECOMMIT, commit.block_hash)
         for proposal in tuple(self.proposals.values()):
             if proposal.block_hash != commit.block_hash:
-                self._forget(ProposalKey(proposal.round, proposal.parts.root))
+                self._forget(ProposalKey(proposal.round, proposal.parts.id))
         for key in [k for k in self.here if isinstance(k, VoteKey) and k != decided]:
             self._forget(key)
         self._forget_unnamed_parts()
@@ -161,10 +161,10 @@ class Shelf:
                 self.add_vote(vote, now_ms)
 
     def _forget_unnamed_parts(self) -> None:
-        named = {key.root: None for key in self.proposals}
-        for root in [r for r in self.part_sets if r not in named]:
-            del self.part_sets[root]
-            self._forget(PartsKey(root))
+        named = {key.parts_id: None for key in self.proposals}
+        for parts_id in [i for i in self.part_sets if i not in named]:
+            del self.part_sets[parts_id]
+            self._forget(PartsKey(parts_id))
 
     def _forget(self, key: Key) -> None:
         for table in (self.here, self.ripe, self.stale, self.author):
@@ -200,15 +200,17 @@ def have(shelf: Shelf, keys: list[Key], *, is_complete: bool) -> Have:
     votes = sorted(
         (k for k in keys if isinstance(k, VoteKey)), key=lambda k: (k.round, shelf.here[k].bit_count()), reverse=True
     )
-    roots = {k.root: None for k in keys if isinstance(k, PartsKey)}
+    ids = {k.parts_id: None for k in keys if isinstance(k, PartsKey)}
     proposals = sorted(
-        (p for p in shelf.proposals if p.root in roots or p in keys), key=lambda p: p.round, reverse=True
+        (p for p in shelf.proposals if p.parts_id in ids or p in keys), key=lambda p: p.round, reverse=True
     )
     return Have(
         shelf.height,
         is_complete,
         tuple(HaveVotes(k.round, k.type, k.block_hash, shelf.here[k]) for k in votes[:MAX_HAVE_VOTES]),
-        tuple(HaveParts(p.round, p.root, shelf.here.get(PartsKey(p.root), 0)) for p in proposals[:MAX_HAVE_PARTS]),
+        tuple(
+            HaveParts(p.round, p.parts_id, shelf.here.get(PartsKey(p.parts_id), 0)) for p in proposals[:MAX_HAVE_PARTS]
+        ),
     )
 
 

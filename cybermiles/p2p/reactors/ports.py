@@ -52,6 +52,6 @@ class Consensus(Protocol):
         """Return the rounds of which anything is known."""
         ...
 
-    def part_set(self, root: Hash32) -> PartSet | None:
+    def part_set(self, parts_id: Hash32) -> PartSet | None:
         """Return the parts of a proposed block."""
         ...

@@ -115,8 +115,8 @@ class HaveParts:
     """The sender has the proposal of the round, and of its block these parts."""
 
     round: int
-    root: Hash32
-    """Of the parts, as the proposal says it."""
+    parts_id: Hash32
+    """`PartsHeader.id` of what the proposal says about its parts."""
     parts: int
     """Bit i stands for part i."""
 
@@ -162,7 +162,7 @@ def encode_state(message: StateMessage) -> bytes:
             return seal(StateKind.ROUND_STEP, [number(height), number(round_), number(step)])
         case Have(height, is_complete, votes, parts):
             have_votes = [[number(h.round), number(h.type), h.block_hash or b"", number(h.validators)] for h in votes]
-            have_parts = [[number(h.round), h.root, number(h.parts)] for h in parts]
+            have_parts = [[number(h.round), h.parts_id, number(h.parts)] for h in parts]
             return seal(StateKind.HAVE, [number(height), number(is_complete), have_votes, have_parts])
         case Prefer(height, lazy):
             return seal(StateKind.PREFER, [number(height), number(lazy)])
@@ -191,7 +191,7 @@ def encode_data(message: DataMessage) -> bytes:
     """Return the bytes of a DATA message."""
     if isinstance(message, SignedProposal):
         return seal(DataKind.PROPOSAL, message.to_item())
-    return seal(DataKind.PART, [rlp.int_to_bytes(message.height), message.root, message.part.to_item()])
+    return seal(DataKind.PART, [rlp.int_to_bytes(message.height), message.parts_id, message.part.to_item()])
 
 
 def decode_data(message: bytes) -> DataMessage:
@@ -200,11 +200,11 @@ def decode_data(message: bytes) -> DataMessage:
     fields = fields_of(message)
     if kind == DataKind.PROPOSAL:
         return decode_proposal(fields)
-    height, root, part = rlp.as_list(fields, length=3)
+    height, parts_id, part = rlp.as_list(fields, length=3)
     decoded = decode_part(part)
     if decoded.index >= MAX_PARTS:
         raise DecodingError(f"part {decoded.index} of a block of at most {MAX_PARTS} parts")
-    return PartMessage(as_number(height), Hash32(rlp.as_bytes(root, size=32)), decoded)
+    return PartMessage(as_number(height), Hash32(rlp.as_bytes(parts_id, size=32)), decoded)
 
 
 def encode_votes(message: VotesMessage) -> bytes:
@@ -263,7 +263,7 @@ def _have_votes(item: Item) -> HaveVotes:
 
 
 def _have_parts(item: Item) -> HaveParts:
-    round_, root, parts = rlp.as_list(item, length=3)
+    round_, parts_id, parts = rlp.as_list(item, length=3)
     return HaveParts(
-        rlp.as_int(round_, bits=32), Hash32(rlp.as_bytes(root, size=32)), rlp.as_int(parts, bits=MAX_PARTS)
+        rlp.as_int(round_, bits=32), Hash32(rlp.as_bytes(parts_id, size=32)), rlp.as_int(parts, bits=MAX_PARTS)
     )

@@ -463,7 +463,7 @@ def test_a_decision_waits_for_the_call_of_the_application_that_is_running():
             machine.application.delay = 5.0 * round_
             machine.runner.receive(proposal(proposer_of(4, round_), block, round_=round_), "peer")
             parts = split(block.encode())
-            machine.runner.receive(PartMessage(1, parts.header.root, parts.part(0)), "peer")
+            machine.runner.receive(PartMessage(1, parts.header.id, parts.part(0)), "peer")
             await asyncio.sleep(0.1)
         assert machine.application.busy
         for other in (n for n in range(4) if n != number):
@@ -500,7 +500,7 @@ def test_garbage_is_blamed_on_its_sender_and_changes_nothing():
         if proposer != machine.number:
             runner.receive(proposal(proposer, block), "proposer")
             wrong = Part(1, parts.part(1).payload, parts.part(0).proof)
-            runner.receive(PartMessage(1, parts.header.root, wrong), "peer9")
+            runner.receive(PartMessage(1, parts.header.id, wrong), "peer9")
             await asyncio.sleep(0.01)
             assert plug.rejections[-1][0] == "peer9"
         before = len(plug.rejections)

@@ -24,7 +24,7 @@ def proposal(block_hash=GOOD, header=PARTS.header, round_=0):
 
 
 def part(index, parts=PARTS):
-    return PartMessage(HEIGHT, parts.header.root, parts.part(index))
+    return PartMessage(HEIGHT, parts.header.id, parts.part(index))
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_parts_make_the_value_that_is_checked_and_kept(values):
     assert complete == CompleteValue(PARTS.header, VALUE)
     assert told(values.checked(complete, YES)) == [(GOOD, True, 77)]
     assert values.value(GOOD) == VALUE
-    assert values.part_set(PARTS.header.root).is_complete
+    assert values.part_set(PARTS.header.id).is_complete
 
 
 def test_a_part_again_is_no_news(values):
@@ -62,16 +62,16 @@ def test_a_part_that_proves_nothing_is_a_violation(values):
     values.expect(proposal(), ())
     wrong = Part(1, PARTS.part(1).payload, PARTS.part(0).proof)
     with pytest.raises(ProtocolViolation, match="does not belong"):
-        values.add(PartMessage(HEIGHT, PARTS.header.root, wrong), "peer")
+        values.add(PartMessage(HEIGHT, PARTS.header.id, wrong), "peer")
 
 
 def test_parts_that_overtook_their_proposal_are_adopted(values):
     assert values.add(part(0), "one") == (False, None)
     assert values.add(part(1), "two") == (False, None)
-    assert values.part_set(PARTS.header.root) is None
+    assert values.part_set(PARTS.header.id) is None
     values.expect(proposal(), ())
-    assert values.adopt(PARTS.header.root) == [(part(0), "one"), (part(1), "two")]
-    assert values.adopt(PARTS.header.root) == []
+    assert values.adopt(PARTS.header.id) == [(part(0), "one"), (part(1), "two")]
+    assert values.adopt(PARTS.header.id) == []
 
 
 def test_parts_nobody_announced_have_bounded_room_and_the_newest_stay(values):
@@ -110,17 +110,20 @@ def test_a_root_with_a_wrong_number_of_parts_does_not_keep_the_right_one_out(val
     values.expect(proposal(header=lying), ())
     values.expect(proposal(), ())
     assert fill(values) == CompleteValue(PARTS.header, VALUE)
-    wrong = Part(1, PARTS.part(1).payload, PARTS.part(0).proof)
-    fresh = Values(HEIGHT, 1024 * 1024)
-    fresh.expect(proposal(header=lying), ())
-    fresh.expect(proposal(), ())
-    assert fresh.add(PartMessage(HEIGHT, PARTS.header.root, wrong), "peer") == (False, None), "nobody knows who lied"
+
+
+def test_who_was_shown_a_wrong_number_of_parts_blames_nobody_for_the_right_ones(values):
+    """Others were shown the right number and pass the parts on; the liar alone signed both."""
+    values.expect(proposal(header=PartsHeader(PARTS.header.total + 1, PARTS.header.root)), ())
+    assert values.add(part(0), "honest") == (False, None)
+    values.expect(proposal(), ())
+    assert values.adopt(PARTS.header.id) == [(part(0), "honest")]
 
 
 def test_more_parts_than_a_block_may_have_are_refused_without_collecting_any():
     small = Values(HEIGHT, PART_BYTES)
     assert told([small.expect(proposal(), ())]) == [(GOOD, False, 0)]
-    assert small.part_set(PARTS.header.root) is None
+    assert small.part_set(PARTS.header.id) is None
 
 
 def test_an_accepted_block_under_other_parts_is_not_collected_again(values):
@@ -128,7 +131,7 @@ def test_an_accepted_block_under_other_parts_is_not_collected_again(values):
     values.checked(fill(values), YES)
     other = PartsHeader(1, Hash32(b"o" * 32))
     assert values.expect(proposal(header=other), ()) is None
-    assert values.part_set(other.root) is None
+    assert values.part_set(other.id) is None
 
 
 def test_sets_have_bounded_room_and_needed_ones_stay(values):
@@ -136,8 +139,8 @@ def test_sets_have_bounded_room_and_needed_ones_stay(values):
     for number in range(MAX_SETS * 2):
         header = PartsHeader(1, Hash32(number.to_bytes(32)))
         values.expect(proposal(Hash32(number.to_bytes(32)), header, round_=number), (GOOD,))
-    assert values.part_set(PARTS.header.root) is not None
-    kept = [number for number in range(MAX_SETS * 2) if values.part_set(Hash32(number.to_bytes(32)))]
+    assert values.part_set(PARTS.header.id) is not None
+    kept = [number for number in range(MAX_SETS * 2) if values.part_set(PartsHeader(1, Hash32(number.to_bytes(32))).id)]
     assert kept == list(range(MAX_SETS + 1, MAX_SETS * 2))
 
 
@@ -145,6 +148,6 @@ def test_a_kept_block_answers_proposals_that_wait_for_it(values):
     values.expect(proposal(), ())
     values.add(part(0), "peer")
     assert told(values.keep(VALUE, PARTS, YES)) == [(GOOD, True, 77)]
-    assert values.part_set(PARTS.header.root).is_complete
+    assert values.part_set(PARTS.header.id).is_complete
     assert told([values.expect(proposal(EVIL), ())]) == [(EVIL, False, 0)]
     assert values.accepted_count == 1
