@@ -25,13 +25,14 @@ from cybermiles.governance.layout import (
     proposal_slot,
 )
 from cybermiles.governance.state import portion
-from cybermiles.staking.layout import ELECTED, owner_of
-from cybermiles.staking.records import SEAT_WORD
+from cybermiles.staking.layout import ELECTED, owner_of, status_of
+from cybermiles.staking.records import SEAT_WORD, TOMBSTONED
 from cybermiles.staking.snapshots import candidate_stake_at, delegation_at, open_snapshot
 from cybermiles.state.slots import Array, ArrayView, mapping_slot
 
 if TYPE_CHECKING:
     from cybermiles.governance.state import GovernanceState
+    from cybermiles.state.slots import ReadStorage
     from cybermiles.types.primitives import Address
 
 
@@ -47,7 +48,8 @@ def enrol(state: GovernanceState, proposal: int, slot: int) -> tuple[int, int]:
     """Open a snapshot, write the members down under a proposal's slot, and return (snapshot, total power)."""
     snapshot = open_snapshot(state.staking)
     seats = ArrayView(state.staking, ELECTED)
-    candidates = [SEAT_WORD.load(state.staking, seats.slot_of(index)).candidate for index in range(len(seats))]
+    seated = [SEAT_WORD.load(state.staking, seats.slot_of(index)).candidate for index in range(len(seats))]
+    candidates = [seat for seat in seated if not status_of(state.staking, seat).flags & TOMBSTONED]
     stakes = [candidate_stake_at(state.staking, candidate, snapshot) for candidate in candidates]
     most, total = portion(sum(stakes), state.params.validator_size_threshold), 0
     members = Array(state.storage, slot + MEMBERS, 2)
@@ -62,6 +64,11 @@ def enrol(state: GovernanceState, proposal: int, slot: int) -> tuple[int, int]:
         state.storage.store(mapping_slot(proposal_slot(proposal) + MEMBER_OF, owner), len(members))
         total += power
     return snapshot, total
+
+
+def elected_count(staking: ReadStorage) -> int:
+    """Return how many members a proposal made now would have."""
+    return len(ArrayView(staking, ELECTED))
 
 
 def member_slots(state: GovernanceState, proposal: int) -> list[int]:

@@ -88,6 +88,10 @@ class Call:
         gas = scaled(ITEM_GAS * count, self.context.params)
         self._native.consume(gas=gas, compute_units=ITEM_COMPUTE_UNITS * count)
 
+    def charge_time(self, compute_units: int) -> None:
+        """Charge for work whose amount the state decides and the flat price does not cover, before it is done."""
+        self._native.consume(gas=0, compute_units=compute_units)
+
     def acting_as(self, address: Address, abi: ContractAbi) -> Call:
         """Return this call as another system contract would see it: storage, events and payments are that one's.
 

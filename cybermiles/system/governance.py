@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from cybermiles.chain.params import PARAM_SPECS, format_value
-from cybermiles.chain.predeploys import GOVERNANCE
+from cybermiles.chain.predeploys import GOVERNANCE, STAKING
 from cybermiles.governance import proposals, recovery, voting
+from cybermiles.governance.electorate import elected_count
 from cybermiles.governance.errors import PageTooLong, UnknownParam, UnknownProposal
 from cybermiles.governance.holds import frozen_accounts
 from cybermiles.governance.layout import (
@@ -26,6 +27,7 @@ from cybermiles.governance.layout import (
     details_slot,
     head_of,
     hold_of,
+    members_view,
     open_ids,
     powers_of,
     proposal_slot,
@@ -36,6 +38,7 @@ from cybermiles.governance.layout import (
 from cybermiles.governance.parameters import FIXED, point_at, points_view, value_of
 from cybermiles.governance.proposals import Motion, Upgrade, app_version
 from cybermiles.governance.state import governance_state
+from cybermiles.state.slots import ReadStorage
 from cybermiles.system.abi import load_abi
 from cybermiles.system.dispatch import SystemContract
 
@@ -48,6 +51,12 @@ MAX_PAGE = 100
 MAX_PROPOSALS_PAGE = 20
 _PROPOSAL_ITEMS = 5
 """A proposal with its texts counts as so many items of a list."""
+
+
+MEMBER_COMPUTE_UNITS = 60
+"""Writing one member down under a proposal."""
+VOTER_COMPUTE_UNITS = 50
+"""Looking whether a voter delegates to one member, and counting it."""
 
 
 class ProposalView(NamedTuple):
@@ -125,6 +134,7 @@ def propose_signal(call: Call, title: str, reason: str, closes: int) -> int:
 
 def vote(call: Call, proposal: int, choice: int) -> None:
     """Vote."""
+    call.charge_time(VOTER_COMPUTE_UNITS * len(members_view(call.storage, proposal)))
     voting.vote(_state(call), proposal, call.sender, choice)
 
 
@@ -269,6 +279,7 @@ def _state(call: Call) -> GovernanceState:
 
 
 def _motion(call: Call, title: str, reason: str, closes: int) -> Motion:
+    call.charge_time(MEMBER_COMPUTE_UNITS * elected_count(ReadStorage(call.world, STAKING)))
     return Motion(proposer=call.sender, bond=call.value, title=title, reason=reason, closes=closes)
 
 

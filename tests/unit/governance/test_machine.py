@@ -154,7 +154,9 @@ class GovernanceMachine(RuleBasedStateMachine):
 
     @rule(holder=st.sampled_from(HOLDERS[:4]), owner=owners)
     def undelegate(self, holder, owner):
-        self.attempt(self.chamber.run, lambda _: delegations.undelegate(self.chamber.staking(), holder, owner, None))
+        self.attempt(
+            self.chamber.run, lambda _: delegations.undelegate(self.chamber.staking(), holder, owner, 2**256 - 1)
+        )
 
     @rule(holder=st.sampled_from(HOLDERS[:4]), source=owners, towards=owners, amount=amounts)
     def redelegate(self, holder, source, towards, amount):

@@ -137,7 +137,7 @@ def test_what_moves_after_the_proposal_counts_for_nothing(chamber):
     chamber.end_block(NOTICE)
     delegate(chamber, HOLDERS[4], A, 5_000 * CMT)
     chamber.run(lambda _: delegations.redelegate(chamber.staking(), HOLDERS[0], A, B, 1_000 * CMT))
-    chamber.run(lambda _: delegations.undelegate(chamber.staking(), HOLDERS[1], A, None))
+    chamber.run(lambda _: delegations.undelegate(chamber.staking(), HOLDERS[1], A, 2_000 * CMT))
     with pytest.raises(errors.NotAMember):
         chamber.vote(proposal, HOLDERS[4])
     chamber.vote(proposal, HOLDERS[0], YES)
