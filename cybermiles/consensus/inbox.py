@@ -24,7 +24,10 @@ MAX_MESSAGES = 2_048
 MAX_BYTES = 8 * 1024 * 1024
 """Waiting, of one peer; counts parts and certificates, small messages have the limit above."""
 MAX_TOTAL_BYTES = 64 * 1024 * 1024
-"""Waiting, of all peers together."""
+"""Current, of all peers together."""
+MAX_EARLY_BYTES = 32 * 1024 * 1024
+"""Early, of all peers together. Apart, because it stays until the current height is decided: a few peers that fill a
+common room with it would keep out the votes that the decision needs."""
 _SMALL = 512
 """Bytes that a proposal or vote holds in memory, roughly."""
 
@@ -47,7 +50,8 @@ class Inbox:
         self._early: deque[Received] = deque()
         self._held: dict[str, tuple[int, int]] = {}
         """(messages, bytes) by source; no entry where nothing waits."""
-        self._total_bytes = 0
+        self._current_bytes = 0
+        self._early_bytes = 0
         self.dropped_total = 0
         """Messages refused for want of room."""
 
@@ -55,12 +59,17 @@ class Inbox:
         """Take a message; False where its source or everybody together has too much waiting."""
         size = size_of(received.message)
         messages, total = self._held.get(received.source, (0, 0))
-        if messages >= MAX_MESSAGES or total + size > MAX_BYTES or self._total_bytes + size > MAX_TOTAL_BYTES:
+        used, room = (self._early_bytes, MAX_EARLY_BYTES) if early else (self._current_bytes, MAX_TOTAL_BYTES)
+        if messages >= MAX_MESSAGES or total + size > MAX_BYTES or used + size > room:
             self.dropped_total += 1
             return False
         self._held[received.source] = messages + 1, total + size
-        self._total_bytes += size
-        (self._early if early else self._current).append(received)
+        if early:
+            self._early.append(received)
+            self._early_bytes += size
+        else:
+            self._current.append(received)
+            self._current_bytes += size
         return True
 
     def take(self, limit: int) -> list[Received]:
@@ -93,12 +102,14 @@ class Inbox:
         """What was early is current."""
         self._current.extend(self._early)
         self._early.clear()
+        self._current_bytes += self._early_bytes
+        self._early_bytes = 0
 
     def _forget(self, taken: list[Received]) -> None:
         for received in taken:
             size = size_of(received.message)
             messages, total = self._held[received.source]
-            self._total_bytes -= size
+            self._current_bytes -= size
             if messages == 1:
                 del self._held[received.source]
             else:

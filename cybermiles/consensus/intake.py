@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from cybermiles.types.rotation import Rotation
     from cybermiles.types.validator import ValidatorSet
 
+VOTES_OF_MEMBER = 4
+"""In one certificate, on average: two types or rounds, and the second vote of each that liars cast."""
 _Checks: TypeAlias = "list[tuple[bytes, bytes, bytes]]"
 
 
@@ -50,6 +52,8 @@ class Intake:
             message = received.message
             if isinstance(message, PartMessage):
                 wanted.append((received, []))
+            elif _is_too_long(message, engine.validators):
+                wrong.append((received, "a certificate of more votes than can be cast"))
             elif engine.wants(message):
                 checks = self._checks_of(message, engine)
                 if checks is None:
@@ -74,6 +78,8 @@ class Intake:
         signed: list[tuple[bytes | None, tuple[bytes, bytes, bytes]]] = []
         for received in early:
             message = received.message
+            if _is_too_long(message, members):
+                continue
             if isinstance(message, SignedProposal):
                 if message.round == 0:
                     signed.append((None, self._check(rotation.proposer.consensus_key, message)))
@@ -118,6 +124,10 @@ class Intake:
 
     def _check(self, key: bytes, message: SignedProposal | Vote) -> tuple[bytes, bytes, bytes]:
         return key, message.sign_bytes(self._chain_id, self._genesis_hash), message.signature
+
+
+def _is_too_long(message: ConsensusMessage, members: ValidatorSet) -> bool:
+    return len(votes_of(message)) > VOTES_OF_MEMBER * len(members.validators)
 
 
 def votes_of(message: ConsensusMessage) -> tuple[Vote, ...]:

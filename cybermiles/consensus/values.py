@@ -115,14 +115,16 @@ class Values:
         return True, CompleteValue(parts.header, parts.value()) if parts.is_complete else None
 
     def checked(self, complete: CompleteValue, verdict: Verdict) -> list[ValueChecked]:
-        """Note the application's verdict and return what the engine is to be told."""
+        """Note the application's verdict and return what the engine is to be told: always of an accepted block."""
+        block_hashes: dict[Hash32, None] = {}
         announced = self._announced.get(complete.parts)
+        if announced is not None:
+            announced.verdict = verdict
+            block_hashes |= dict.fromkeys(announced.block_hashes)
         if verdict.accepted and verdict.block_hash is not None:
             self._accepted[verdict.block_hash] = complete.value
-        if announced is None:
-            return []
-        announced.verdict = verdict
-        return [self._checked(complete.parts, block_hash, verdict) for block_hash in announced.block_hashes]
+            block_hashes[verdict.block_hash] = None
+        return [self._checked(complete.parts, block_hash, verdict) for block_hash in block_hashes]
 
     def keep(self, value: bytes, parts: PartSet, verdict: Verdict) -> list[ValueChecked]:
         """Keep a block that did not come in parts: built here, synced, or read from the log.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cybermiles.consensus import inbox as inbox_module
-from cybermiles.consensus.inbox import MAX_BYTES, MAX_MESSAGES, Inbox, Received, size_of
+from cybermiles.consensus.inbox import MAX_BYTES, MAX_MESSAGES, MAX_TOTAL_BYTES, Inbox, Received, size_of
 from cybermiles.consensus.messages import PartMessage
 from cybermiles.types.certificate import RoundCertificate
 from cybermiles.types.part_set import PART_BYTES, Part
@@ -51,6 +51,20 @@ def test_bytes_count_too(inbox):
     assert size_of(RoundCertificate(1, 1, (vote(0),) * 100)) > 100 * 100
 
 
+def test_what_waits_for_the_next_height_does_not_keep_out_the_current_one(inbox):
+    """Else a few peers that send the next height's parts keep this one, and so themselves, waiting for ever."""
+    sources = [f"liar{number}" for number in range(2 * MAX_TOTAL_BYTES // MAX_BYTES)]
+    taken = [
+        inbox.put(received(PART, source), early=True) for source in sources for _ in range(MAX_BYTES // size_of(PART))
+    ]
+    assert not all(taken), "there is a bound"
+    assert inbox.put(received(PART, "honest"), early=False)
+    assert inbox.put(received(vote(0), "honest"), early=False)
+    inbox.height_started()
+    inbox.take(len(taken))
+    assert inbox.put(received(PART, "honest"), early=True), "the room comes back"
+
+
 def test_everybody_together_is_bounded(inbox, monkeypatch):
     monkeypatch.setattr(inbox_module, "MAX_TOTAL_BYTES", 10 * size_of(PART))
     assert [inbox.put(received(PART, f"peer{n}"), early=False) for n in range(11)] == [True] * 10 + [False]
@@ -68,7 +82,7 @@ def test_early_messages_wait_for_their_height(inbox):
     assert inbox.early == ()
     assert [found.message.round for found in inbox.take(9)] == [1]
     assert inbox._held == {}
-    assert inbox._total_bytes == 0
+    assert (inbox._current_bytes, inbox._early_bytes) == (0, 0)
 
 
 def test_of_a_committed_height_only_precommits_are_kept(inbox):

@@ -144,6 +144,22 @@ def test_sets_have_bounded_room_and_needed_ones_stay(values):
     assert kept == list(range(MAX_SETS + 1, MAX_SETS * 2))
 
 
+def test_a_block_that_was_announced_under_another_hash_only_is_told_under_its_own_too(values):
+    values.expect(proposal(EVIL), ())
+    assert told(values.checked(fill(values), YES)) == [(EVIL, False, 0), (GOOD, True, 77)]
+
+
+def test_a_block_whose_set_made_room_while_it_was_checked_is_told_all_the_same(values):
+    """Else nobody would ever say it: a later proposal of an accepted block is not collected again."""
+    values.expect(proposal(), ())
+    complete = fill(values)
+    for number in range(MAX_SETS):
+        values.expect(proposal(Hash32(number.to_bytes(32)), PartsHeader(1, Hash32(number.to_bytes(32)))), ())
+    assert values.part_set(PARTS.header.id) is None
+    assert told(values.checked(complete, YES)) == [(GOOD, True, 77)]
+    assert values.expect(proposal(round_=1), ()) is None
+
+
 def test_a_kept_block_answers_proposals_that_wait_for_it(values):
     values.expect(proposal(), ())
     values.add(part(0), "peer")
