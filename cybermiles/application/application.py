@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from cybermiles.application.governed import EffectiveParams, check_version
 from cybermiles.application.history import CommittedHistory
 from cybermiles.application.outcomes import Executed, KeptBlocks
+from cybermiles.chain.fees import Lane
 from cybermiles.errors import DecodingError, InvalidBlock, InvariantViolation
 from cybermiles.execution.builder import build_block
 from cybermiles.execution.parent import Parent
@@ -195,13 +196,13 @@ class ChainApplication:
 
 def _log_block(executed: Executed) -> None:
     header, outcome = executed.block.header, executed.outcome
-    paid = sum(1 for tx in outcome.transactions if tx.effective_gas_price)
+    free = sum(1 for tx in outcome.transactions if tx.lane is Lane.FREE)
     log.info(
         "block",
         height=header.height,
         hash=header.hash.hex()[:12],
         txs=len(outcome.transactions),
-        free=len(outcome.transactions) - paid,
+        free=free,
         gas=header.gas_used,
         cu=outcome.compute_units,
     )

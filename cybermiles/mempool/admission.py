@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from cybermiles.chain.fees import price_needed
 from cybermiles.errors import AccountFrozen, OversizedTransaction, SenderHasCode, Underpriced
+from cybermiles.sponsorship.lane import DepositSponsors
 from cybermiles.types.primitives import EMPTY_CODE_HASH
 from cybermiles.types.transaction import check_chain_id
 from cybermiles.types.transaction_codec import decode_transaction
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Container
 
     from cybermiles.chain.params import ChainParams
+    from cybermiles.sponsorship.lane import Promised
     from cybermiles.state.reader import StateReader
     from cybermiles.types.account import Account
     from cybermiles.types.primitives import Address
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Admission:
-    """The stateless checks under one chain's rules."""
+    """The checks under one chain's rules that do not need the sender's account."""
 
     def __init__(self, rules: ChainRules, params: ChainParams, *, allow_unprotected: bool) -> None:
         self._rules = rules
@@ -45,9 +47,33 @@ class Admission:
             raise OversizedTransaction(f"oversized data: the block limit is {params.max_block_bytes}")
         check_chain_id(transaction, self._rules.chain_id, allow_unprotected=self._allow_unprotected)
         check_static(transaction, self._rules, params.block_gas_limit)
-        if transaction.gas_limit > params.free_gas_limit and transaction.effective_gas_price(0) < params.min_gas_price:
-            raise Underpriced(price_needed(transaction.gas_limit, params))
         return transaction
+
+    def is_sponsored(self, transaction: Transaction, state: StateReader, promised: Promised, now: int) -> bool:
+        """Tell whether a sponsor's deposit covers a transaction that offers less than the price floor.
+
+        `promised` is what the pool counts on already, `now` the time in seconds. Raises Underpriced where none does
+        and the transaction is too large to be free.
+        """
+        return self._sponsor(transaction, state, promised, now, with_sender=True)
+
+    def check_lane(self, transaction: Transaction, state: StateReader, promised: Promised, now: int) -> None:
+        """Raise Underpriced for a transaction that no lane takes, whoever sent it: before its sender is recovered."""
+        if transaction.gas_limit > self._params.free_gas_limit:
+            self._sponsor(transaction, state, promised, now, with_sender=False)
+
+    def _sponsor(
+        self, transaction: Transaction, state: StateReader, promised: Promised, now: int, *, with_sender: bool
+    ) -> bool:
+        params = self._params
+        if transaction.effective_gas_price(0) >= params.min_gas_price:
+            return False
+        sponsors = DepositSponsors(state, params.min_gas_price, now, promised)
+        ask = sponsors.refusal if with_sender else sponsors.refusal_of_any_sender
+        why_not = ask(transaction)
+        if why_not is not None and transaction.gas_limit > params.free_gas_limit:
+            raise Underpriced(price_needed(transaction.gas_limit, params, why_not))
+        return why_not is None
 
 
 def check_frozen(frozen: Container[Address], sender: Address) -> None:

@@ -2,7 +2,7 @@
 
 First the free ones, one of each sender, least recently served sender first, so that nobody can crowd the free
 lane out by paying or by sending more; then the paying ones, best price first, each sender's in nonce order, ties
-by arrival.
+by arrival. What a sponsor's deposit covers pays the price floor.
 """
 
 from __future__ import annotations
@@ -49,12 +49,13 @@ def select(pool: Pool, served: ServedSenders, *, max_gas: int, max_bytes: int) -
         if sender.nonce == sender.next_nonce:
             continue
         head = sender.entries[sender.nonce]
-        if head.is_free:
+        if head.is_free and head.transaction.gas_limit <= pool.params.free_gas_limit:
             free.append((served.height(address), head.order, head))
-        else:
-            heads.append((-head.transaction.effective_gas_price(0), head.order, address, sender.nonce))
+        if _is_paid_for(head):
+            heads.append((-_price(head, pool), head.order, address, sender.nonce))
     slots = 2 * pool.params.free_slots_per_block
     chosen = [entry.transaction for _, _, entry in heapq.nsmallest(slots, free, key=lambda f: f[:2])]
+    taken = {transaction.hash: None for transaction in chosen}
     gas = sum(transaction.gas_limit for transaction in chosen)
     size = sum(transaction.size for transaction in chosen)
     heapq.heapify(heads)
@@ -62,14 +63,22 @@ def select(pool: Pool, served: ServedSenders, *, max_gas: int, max_bytes: int) -
         _, _, address, nonce = heads[0]
         sender = pool.senders[address]
         transaction = sender.entries[nonce].transaction
-        chosen.append(transaction)
-        gas += transaction.gas_limit
-        size += transaction.size
+        if transaction.hash not in taken:
+            chosen.append(transaction)
+            gas += transaction.gas_limit
+            size += transaction.size
         nonce += 1
         following = sender.entries.get(nonce) if nonce < sender.next_nonce else None
-        if following is None or following.is_free:
+        if following is None or not _is_paid_for(following):
             heapq.heappop(heads)
         else:
-            price = -following.transaction.effective_gas_price(0)
-            heapq.heapreplace(heads, (price, following.order, address, nonce))
+            heapq.heapreplace(heads, (-_price(following, pool), following.order, address, nonce))
     return chosen
+
+
+def _is_paid_for(entry: Entry) -> bool:
+    return not entry.is_free or entry.is_sponsored
+
+
+def _price(entry: Entry, pool: Pool) -> int:
+    return max(entry.transaction.effective_gas_price(0), pool.params.min_gas_price)

@@ -1,8 +1,8 @@
 """The pool: per-sender nonce queues, replacement, limits, eviction. Pure; `now` and account states are arguments.
 
 A sender's transactions are kept by nonce. Those that continue the account's nonce without a gap are *pending*
-(executable), the rest *queued*. One that offers less than the price floor and asks for at most the free gas limit
-is *free*: it waits for a slot of the free lane; free ones have their own cap and never push out a paying one.
+(executable), the rest *queued*. One that offers less than the price floor is *free*: it waits for a slot of the free
+lane or is paid for by a sponsor's deposit; free ones have their own cap and never push out a paying one.
 
     add ──► [replace same nonce] ──► [evict when full] ──► pending or queued
     committed(nonces, balances) ──► drop used and unaffordable, keep the rest
@@ -23,6 +23,7 @@ from cybermiles.errors import (
     ReplacementUnderpriced,
 )
 from cybermiles.mempool.eviction import EvictionOrder, rank_of
+from cybermiles.mempool.promises import Promises
 from cybermiles.vm.validity import max_cost_of_gas
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from cybermiles.chain.params import ChainParams
     from cybermiles.mempool.limits import PoolLimits
+    from cybermiles.sponsorship.lane import Promised
     from cybermiles.types.primitives import Address, Hash32
     from cybermiles.types.transaction import Transaction
 
@@ -46,6 +48,8 @@ class Entry:
     """Arrival."""
     replacements: int = 0
     """How many free transactions of this nonce came before it."""
+    is_sponsored: bool = False
+    """Whether a sponsor's deposit covers it; one over the free gas limit is in the pool for that reason alone."""
 
 
 @dataclass(slots=True)
@@ -93,6 +97,7 @@ class Pool:
         self.limits = limits
         self.params = params
         self.senders: dict[Address, Sender] = {}
+        self.promises = Promises()
         self._by_hash: dict[Hash32, Entry] = {}
         self._arrivals = 0
         self._order_of_eviction = EvictionOrder()
@@ -108,11 +113,13 @@ class Pool:
         return None if entry is None else entry.transaction
 
     def is_free(self, transaction: Transaction) -> bool:
-        """Whether it can only be included free of charge."""
-        return (
-            transaction.gas_limit <= self.params.free_gas_limit
-            and transaction.effective_gas_price(0) < self.params.min_gas_price
-        )
+        """Whether it can only be included free of charge, or at a sponsor's."""
+        return transaction.effective_gas_price(0) < self.params.min_gas_price
+
+    def promised_before(self, transaction: Transaction) -> Promised:
+        """Return what the pool counts on of the deposit for a newcomer's target, without what it would replace."""
+        sender = self.senders.get(transaction.sender)
+        return self.promises.before(transaction, None if sender is None else sender.entries.get(transaction.nonce))
 
     def is_pending(self, transaction: Transaction) -> bool:
         """Whether a pooled transaction can execute now."""
@@ -127,7 +134,9 @@ class Pool:
         sender = self.senders.get(address)
         return None if sender is None else sender.next_nonce
 
-    def add(self, transaction: Transaction, nonce: int, balance: int, now: int) -> list[Dropped]:
+    def add(
+        self, transaction: Transaction, nonce: int, balance: int, now: int, *, is_sponsored: bool = False
+    ) -> list[Dropped]:
         """Take a checked transaction of an account with this nonce and balance.
 
         Returns what it pushed out. Raises AlreadyKnown, NonceTooLow, NonceTooHigh, InsufficientFunds,
@@ -148,7 +157,7 @@ class Pool:
         else:
             self._check_replacement(old, transaction, is_free=is_free)
         replacements = old.replacements + 1 if old is not None and old.is_free and is_free else 0
-        entry = Entry(transaction, is_free, now, self._arrivals, replacements)
+        entry = Entry(transaction, is_free, now, self._arrivals, replacements, is_sponsored)
         dropped = self._make_room(entry, sender, old)
         if old is not None and old.transaction.hash in self._by_hash:
             dropped.append(Dropped(old.transaction.hash, "replaced by " + _hex(transaction)))
@@ -192,8 +201,10 @@ class Pool:
             self.free_count += entry.is_free
         for entry in tuple(self._by_hash.values()):
             transaction = entry.transaction
-            is_cheap = transaction.effective_gas_price(0) < params.min_gas_price
-            if transaction.gas_limit > params.block_gas_limit or (is_cheap and not entry.is_free):
+            is_large = transaction.gas_limit > params.free_gas_limit
+            if transaction.gas_limit > params.block_gas_limit or (
+                entry.is_free and is_large and not entry.is_sponsored
+            ):
                 dropped.append(Dropped(transaction.hash, "the chain's parameters changed and do not admit it any more"))
                 self._drop(entry)
         return dropped
@@ -206,6 +217,18 @@ class Pool:
             for entry in () if sender is None else tuple(sender.entries.values()):
                 dropped.append(Dropped(entry.transaction.hash, reason))
                 self._drop(entry)
+        return dropped
+
+    def recheck_promises(self, target: Address, *, largest: int, gas: int) -> list[Dropped]:
+        """Count no more on a deposit than it covers now: gas limits up to `largest`, and `gas` altogether."""
+        dropped: list[Dropped] = []
+        for entry in tuple(self.promises.broken(target, largest=largest, gas=gas)):
+            if entry.transaction.gas_limit > self.params.free_gas_limit:
+                dropped.append(Dropped(entry.transaction.hash, "the recipient's sponsor does not pay for it any more"))
+                self._drop(entry)
+            else:
+                self.promises.remove(entry)
+                entry.is_sponsored = False
         return dropped
 
     def expire(self, now: int) -> list[Dropped]:
@@ -231,7 +254,7 @@ class Pool:
 
     def _check_funds(self, transaction: Transaction, balance: int) -> None:
         need = transaction.value
-        if transaction.gas_limit > self.params.free_gas_limit:
+        if transaction.gas_limit > self.params.free_gas_limit and not self.is_free(transaction):
             need += max_cost_of_gas(transaction)
         if balance < need:
             raise InsufficientFunds(
@@ -332,11 +355,15 @@ class Pool:
         self._by_hash[entry.transaction.hash] = entry
         self.size_bytes += entry.transaction.size
         self.free_count += entry.is_free
+        if entry.is_sponsored:
+            self.promises.add(entry)
 
     def _forget(self, entry: Entry) -> None:
         del self._by_hash[entry.transaction.hash]
         self.size_bytes -= entry.transaction.size
         self.free_count -= entry.is_free
+        if entry.is_sponsored:
+            self.promises.remove(entry)
 
 
 def _hex(transaction: Transaction) -> str:

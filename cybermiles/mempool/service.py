@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
 
+from cybermiles.chain.predeploys import FEES
 from cybermiles.crypto.hashing import keccak256
 from cybermiles.errors import AlreadyKnown, InvalidSignature, InvalidTransaction
 from cybermiles.mempool.admission import check_account, check_frozen
 from cybermiles.mempool.ordering import ServedSenders, select
 from cybermiles.mempool.reasons import Reasons, State, TransactionStatus
+from cybermiles.sponsorship.lane import NOTHING_PROMISED, covered_gas
+from cybermiles.sponsorship.layout import changes_of
 from cybermiles.types.account import EMPTY_ACCOUNT
 from cybermiles.types.events import TransactionAdmitted, TransactionDropped
 from cybermiles.types.primitives import Hash32
@@ -100,12 +103,12 @@ class MempoolService:
 
     async def submit_batch(self, raws: Sequence[bytes]) -> list[Hash32 | InvalidTransaction]:
         """Admit many; each result is the hash or why it was refused, in order."""
-        decoded = [self._decode(raw) for raw in raws]
+        state, now = self._head(), self._now()
+        decoded = [self._decode(raw, state, now) for raw in raws]
         fresh = [d for d in decoded if not isinstance(d, InvalidTransaction) and not d.has_sender]
         if fresh:
             await self._threads.run(recover_senders, fresh)
-        state = self._head()
-        now = self._now()
+        state, now = self._head(), self._now()
         return [
             result if isinstance(result, InvalidTransaction) else self._admit(result, state, now) for result in decoded
         ]
@@ -138,6 +141,7 @@ class MempoolService:
                 self._served.record(transaction.sender, block.height)
         self._drop(self._pool.committed(block.transactions, accounts), now)
         self._govern(outcome, now)
+        self._recheck_sponsors(outcome, now)
         self._drop(self._pool.expire(now), now)
         self._reasons.expire(now)
 
@@ -155,9 +159,20 @@ class MempoolService:
         self._frozen = outcome.frozen
         self._drop(self._pool.drop_senders(outcome.frozen, "account frozen by vote of the members"), now)
 
-    def _decode(self, raw: bytes) -> Transaction | InvalidTransaction:
+    def _recheck_sponsors(self, outcome: BlockOutcome, now: int) -> None:
+        """Count no more on deposits that the block changed than they cover after it."""
+        slots = outcome.changes.storage.get(FEES, {})
+        price, state = self._pool.params.min_gas_price, self._head()
+        for target in self._pool.promises.targets if slots else ():
+            if changes_of(target, slots):
+                largest, gas = covered_gas(state, target, price=price, time=now)
+                self._drop(self._pool.recheck_promises(target, largest=largest, gas=gas), now)
+
+    def _decode(self, raw: bytes, state: StateReader, now: int) -> Transaction | InvalidTransaction:
         try:
-            return self._admission.decode(raw)
+            transaction = self._admission.decode(raw)
+            self._admission.check_lane(transaction, state, NOTHING_PROMISED, now)
+            return transaction
         except InvalidTransaction as error:
             self._reject(Hash32(keccak256(raw)), error)
             return error
@@ -170,7 +185,9 @@ class MempoolService:
             check_frozen(self._frozen, sender)
             account = state.account(sender) or EMPTY_ACCOUNT
             check_account(account, state, sender)
-            dropped = self._pool.add(transaction, account.nonce, account.balance, now)
+            promised = self._pool.promised_before(transaction)
+            is_sponsored = self._admission.is_sponsored(transaction, state, promised, now)
+            dropped = self._pool.add(transaction, account.nonce, account.balance, now, is_sponsored=is_sponsored)
         except AlreadyKnown as error:
             return error
         except InvalidTransaction as error:

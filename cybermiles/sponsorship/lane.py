@@ -13,7 +13,7 @@ deposit pays for a target that its owner made no rules for.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cybermiles.chain.predeploys import FEES
 from cybermiles.sponsorship.layout import (
@@ -39,6 +39,18 @@ if TYPE_CHECKING:
     from cybermiles.types.primitives import Address
 
 
+class Promised(NamedTuple):
+    """What is promised to transactions that no block has yet."""
+
+    gas: int
+    """Sum of the gas limits that count on the deposit."""
+    uses: int
+    """How many of them are of the same user."""
+
+
+NOTHING_PROMISED = Promised(0, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class DepositSponsors:
     """`chain.fees.Sponsors` on the fees contract of one state at one time."""
@@ -47,26 +59,34 @@ class DepositSponsors:
     price: int
     """Wei per gas."""
     time: int
+    promised: Promised = NOTHING_PROMISED
+    """What other transactions may take of the same deposit first."""
 
     def refusal(self, transaction: Asking) -> str | None:
         """See `Sponsors`."""
+        why_not = self.refusal_of_any_sender(transaction)
+        if why_not is None and transaction.to is not None:
+            why_not = self._refusal_of_user(transaction, transaction.to)
+        return why_not
+
+    def refusal_of_any_sender(self, transaction: Asking) -> str | None:
+        """Return the same as far as it does not depend on the sender."""
         target, gas_limit = transaction.to, transaction.gas_limit
         if target is None:
             return ""
-        storage = ReadStorage(self.reader, FEES)
-        rules = rules_of(storage, target)
-        if not rules.max_gas:
+        largest = rules_of(ReadStorage(self.reader, FEES), target).max_gas
+        if not largest:
             return ""
-        if gas_limit > rules.max_gas:
-            return f"the recipient's sponsor pays for at most {rules.max_gas} gas"
-        return self._refusal_of_user(transaction, target) or self._refusal_of_cost(target, gas_limit * self.price)
+        if gas_limit > largest:
+            return f"the recipient's sponsor pays for at most {largest} gas"
+        return self._refusal_of_cost(target, (gas_limit + self.promised.gas) * self.price)
 
     def _refusal_of_user(self, transaction: Asking, target: Address) -> str | None:
         storage = ReadStorage(self.reader, FEES)
         rules, user = rules_of(storage, target), user_of(storage, target, transaction.sender, day_of(self.time))
         if rules.only_listed and not user.listed:
             return "the recipient's sponsor pays for listed users only"
-        if user.used >= rules.per_user:
+        if user.used + self.promised.uses >= rules.per_user:
             return f"the recipient's sponsor pays for {rules.per_user} transactions of a user a day"
         return None
 
@@ -121,6 +141,14 @@ class SponsoredGas:
             world.subtract_balance(FEES, -change)
         else:
             world.add_balance(FEES, change)
+
+
+def covered_gas(reader: SlotReader, target: Address, *, price: int, time: int) -> tuple[int, int]:
+    """Return the largest gas limit that a deposit pays for, and how much gas it pays for today, all together."""
+    storage = ReadStorage(reader, FEES)
+    rules = rules_of(storage, target)
+    today = max(rules.max_fee_per_day - spent_on(storage, target, day_of(time)), 0)
+    return rules.max_gas, min(deposit_of(storage, target).amount, today) // price
 
 
 def note_free_lane(world: WorldState, *, slots: int, gas: int, height: int) -> None:

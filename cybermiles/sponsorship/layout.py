@@ -11,6 +11,8 @@ from cybermiles.state.slots import Packed, mapping_slot
 from cybermiles.types.primitives import Address
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from cybermiles.state.slots import ReadStorage, Storage
 
 # Declared slots
@@ -136,3 +138,9 @@ def day_of(timestamp: int) -> int:
 def owner_of(deposit: Deposit) -> Address:
     """Return the owner as an address; the zero address where there is none."""
     return Address(deposit.owner.to_bytes(20))
+
+
+def changes_of(target: Address, slots: Container[int]) -> bool:
+    """Tell whether a target's deposit or rules are among changed slots."""
+    first = mapping_slot(SPONSORSHIPS, target)
+    return first + DEPOSIT in slots or first + RULES in slots
