@@ -198,9 +198,12 @@ class BlockSync:
     # Judging
 
     def _judge(self, now_ms: int) -> None:
-        """Two blocks in a row that consensus did not decide here, and more to come: that is being behind."""
+        """The last two blocks were not decided by consensus here, and more are to come: that is being behind.
+
+        A block that is decided here ends it, whatever anybody claims: else a liar could keep this node from voting.
+        """
         is_behind = self.lag > 1 and now_ms - self._applied_ms < self.limits.stall_ms
-        self.is_catching_up = is_behind and (self.is_catching_up or self._synced_run >= 2)
+        self.is_catching_up = is_behind and self._synced_run >= 2
 
     def _take_delivery(self, name: str, peer: _Peer, height: int, now_ms: int) -> None:
         peer.waiting_since_ms = now_ms
@@ -258,16 +261,17 @@ class BlockSync:
         """Ask for as much as the bounds allow, lowest height first."""
         actions: list[Action] = []
         postponed: list[int] = []
-        reach = self._reach()
+        free = self._free()
         while (height := self._next_height()) is not None:
             is_next = height == self.applied_height + 1
-            name = self._supplier(height, now_ms) if is_next or self._has_room() else None
+            is_served = any(peer.serves(height) for peer in free)
+            name = self._supplier(height, now_ms) if is_served and (is_next or self._has_room()) else None
             if name is not None:
                 actions.append(self._ask(name, height, now_ms))
-                reach = self._reach()
+                free = self._free()
                 continue
             postponed.append(height)
-            if height > reach or not self._has_room():
+            if not any(height < peer.height for peer in free) or not self._has_room():
                 break
         for height in postponed:
             self._ask_again(height)
@@ -288,10 +292,9 @@ class BlockSync:
     def _has_room(self) -> bool:
         return self._buffered_bytes + (self.owed + 1) * max(self._sizes) <= self.limits.buffer_bytes
 
-    def _reach(self) -> int:
-        """The highest height that a peer with room for a request claims."""
-        free = (p.height for p in self._peers.values() if len(p.owes) < self.limits.requests_per_peer)
-        return max(free, default=0)
+    def _free(self) -> list[_Peer]:
+        """The peers with room for a request."""
+        return [peer for peer in self._peers.values() if len(peer.owes) < self.limits.requests_per_peer]
 
     def _supplier(self, height: int, now_ms: int) -> str | None:
         """Return the peer to ask: the least silent, then the least busy."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from cybermiles.p2p.multiplex import ChannelSpec
+from cybermiles.p2p.rate_limit import TokenBucket
 from cybermiles.p2p.scoring import Offence, PeerViolation
 from cybermiles.p2p.wire.block_sync import (
     MAX_MESSAGE_BYTES,
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 BLOCK_SYNC_CHANNEL = 0x40
 STATUS_MS = 1_000
 """Least time between two announcements of our heights."""
+STATUSES_PER_SECOND = 2
+"""Of one peer, and `STATUS_BURST` at once, as many as pile up while this node is paused and its peers do not give it
+up. Each makes the policy look for requests; more are a flood."""
+STATUS_BURST = 64
 RETRY_MS = 50
 MAX_OPEN_REQUESTS = 2 * SyncLimits().requests_per_peer
 MAX_LOADED = 4
@@ -87,6 +92,7 @@ class _Client:
     """A peer and what we owe it."""
 
     handle: PeerHandle
+    statuses: TokenBucket
     requests: deque[int] = field(default_factory=deque)
     answer: bytes | None = None
     """Loaded, and not taken by its queue yet."""
@@ -129,7 +135,7 @@ class BlockSyncReactor:
         return now_ms + STATUS_MS
 
     def peer_added(self, peer: PeerHandle) -> None:
-        self._peers[peer.id] = _Client(peer)
+        self._peers[peer.id] = _Client(peer, TokenBucket(STATUSES_PER_SECOND, STATUS_BURST, self._news.now_ms()))
         peer.send(BLOCK_SYNC_CHANNEL, encode_block_sync(self._status()))
 
     def peer_removed(self, peer: PeerHandle, reason: str) -> None:  # noqa: ARG002  (the switch logs it)
@@ -142,6 +148,8 @@ class BlockSyncReactor:
             return
         match decode_block_sync(message):
             case Status(base, height):
+                if not client.statuses.allow(self._news.now_ms()):
+                    raise PeerViolation(Offence.FLOOD, f"more than {STATUSES_PER_SECOND} statuses a second")
                 self._service.status(peer.id, base, height)
             case BlockRequest(height):
                 if len(client.requests) >= MAX_OPEN_REQUESTS:

@@ -326,6 +326,27 @@ def test_a_liar_cannot_hold_it_up_when_honest_peers_have_nothing_more():
     assert not policy.is_catching_up
 
 
+def test_a_liar_cannot_keep_it_up_once_consensus_decides_again():
+    """The node would follow without a vote for as long as any peer claims more than there is."""
+    policy, _ = started(("honest", 10), ("liar", 1_000_000))
+    for height in range(1, 11):
+        policy.applied(height, height, synced=True)
+    policy.applied(11, 1_000, synced=False)
+    assert policy.lag > 1 and not policy.is_catching_up
+
+
+def test_only_peers_that_have_room_are_searched_for_a_supplier():
+    """Else a peer that serves nothing near makes each event look at all peers for each height of the window."""
+    policy, _ = started(("honest", 10_000))
+    policy.status("useless", 500, 10_000, 0)
+    looked_at, supplier = [], policy._supplier
+    policy._supplier = lambda height, now_ms: looked_at.append(height) or supplier(height, now_ms)
+    for height in range(1, 21):
+        looked_at.clear()
+        assert asks(deliver(policy, "honest", [height])) == [("honest", height + 20)]
+        assert len(looked_at) <= 2
+
+
 def test_the_best_height_is_forgotten_with_who_claimed_it():
     policy, _ = started(("liar", 1_000_000), ("honest", 10))
     policy.removed("liar", 0)

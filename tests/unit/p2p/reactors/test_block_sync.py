@@ -11,6 +11,7 @@ from cybermiles.p2p.reactors.block_sync import (
     BLOCK_SYNC_CHANNEL,
     MAX_LOADED,
     MAX_OPEN_REQUESTS,
+    STATUS_BURST,
     STATUS_MS,
     BlockSyncReactor,
 )
@@ -171,6 +172,18 @@ def test_more_open_requests_than_any_node_makes_are_a_flood():
     with pytest.raises(ProtocolViolation, match="open block requests") as refused:
         node.say(peer, BlockRequest(1))
     assert refused.value.offence is Offence.FLOOD
+
+
+def test_statuses_without_end_are_a_flood():
+    node = Node()
+    peer = node.peer()
+    for height in range(STATUS_BURST):
+        node.say(peer, Status(1, height))
+    with pytest.raises(ProtocolViolation, match="statuses a second") as refused:
+        node.say(peer, Status(1, 99))
+    assert refused.value.offence is Offence.FLOOD
+    node.clock.ms += 1_000
+    node.say(peer, Status(1, 100))
 
 
 def test_what_peers_say_reaches_the_service():
