@@ -145,3 +145,15 @@ async def test_the_head_states_nonce_rules_out_old_transactions(setup):
     (result,) = await setup.service.submit_batch([wire(0, 0, value=1)])
     assert str(result).startswith("nonce too low: next nonce 1, tx nonce 0")
     assert setup.service.pool.pending_nonce(ADDRESSES[0]) is None
+
+
+@pytest.mark.asyncio
+async def test_gossip_hears_of_each_admitted_transaction_once_and_can_look_it_up(setup):
+    heard = []
+    setup.service.listen(heard.append)
+    first, gapped = wire(0, 0), wire(0, 2)
+    await setup.service.submit_batch([first, first, gapped, b"garbage"])
+    assert [transaction.raw for transaction in heard] == [first, gapped]
+    assert setup.service.lookup(heard[0].hash) is heard[0]
+    assert setup.service.lookup(bytes(32)) is None
+    assert [transaction.raw for transaction in setup.service.pending()] == [first]

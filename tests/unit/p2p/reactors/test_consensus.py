@@ -312,10 +312,17 @@ def test_late_precommits_are_relayed_while_both_wait_for_the_next_height():
     started = node.peer("started", height=6, step=Step.PROPOSE)
     node.relay()
     assert votes_heard(started) == []
+
+
+def test_late_precommits_are_not_relayed_once_the_next_height_has_started_here():
+    node, _, _ = decided_node()
+    node.move(6, step=Step.UNSTARTED, is_started=False)
+    waiting = node.peer(height=6, step=Step.UNSTARTED)
+    node.say(waiting, have(HaveVotes(0, PRECOMMIT, BLOCK, bit(0, 1, 2))))
     node.move(6, step=Step.PROPOSE)
-    waiting = node.peer("waiting", height=6, step=Step.UNSTARTED)
+    node.reactor.accepted(vote(3, PRECOMMIT), "x")
     node.relay()
-    assert votes_heard(waiting) == []  # this height has no time for the one before any more
+    assert votes_heard(waiting) == []
 
 
 # Standing
