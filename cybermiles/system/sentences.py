@@ -22,7 +22,8 @@ SENTENCES: dict[str, str] = {
     # staking
     "UnknownValidator": "{validator} owns no candidacy; `cmt stake validators` lists who does",
     "StakeCapReached": "the validator's stake would become {wanted:cmt} CMT, over its cap of {cap:cmt} CMT",
-    "SelfStakeTooLow": "the owner's own stake would be {have:cmt} CMT, but must be {need:cmt} CMT at least",
+    "SelfStakeTooLow": "the owner's own stake would be {have:cmt} CMT, but must be {need:cmt} CMT at least; the "
+    "owner adds to it with `cmt stake delegate`",
     "NotEnoughStake": "{wanted:cmt} CMT are asked for, but only {have:cmt} CMT are there",
     "BelowMinimum": "the least delegation is {minimum:cmt} CMT; leave as much, or take everything out",
     "BadConsensusKey": "the consensus key is not 32 bytes of ed25519",
