@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cybermiles.staking import contenders
 from cybermiles.staking.book import close_book, open_book
 from cybermiles.staking.layout import AWARDS, ELECTED, candidate_slot, key_use, status_of
-from cybermiles.staking.records import AWARDS_WORD, SEAT_WORD, TOMBSTONED
+from cybermiles.staking.records import AWARDS_WORD, SEAT_WORD, SEATED, TOMBSTONED
 from cybermiles.state.slots import ArrayView
 
 if TYPE_CHECKING:
@@ -88,3 +89,5 @@ def _credit(state: StakingState, candidate: int, amount: int) -> None:
         slot,
         awards._replace(pending=awards.pending + amount, last=amount, height=state.height),
     )
+    if not status_of(state.storage, candidate).flags & SEATED:
+        contenders.refresh(state, candidate)

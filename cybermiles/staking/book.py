@@ -24,6 +24,7 @@ from cybermiles.staking import contenders
 from cybermiles.staking.layout import AWARDS, MAX_POOLS, POOLS, STATUS, awards_of, candidate_slot, status_of
 from cybermiles.staking.records import AWARDS_WORD, POOL_WORD, PPM, STATUS_WORD, Pool
 from cybermiles.staking.snapshots import keep_pools
+from cybermiles.state.slots import WORD_LIMIT
 
 if TYPE_CHECKING:
     from cybermiles.staking.records import Awards, Status
@@ -72,6 +73,11 @@ class Book:
         return self._shares_for(pool, amount) > 0 and self.pools[pool].shares + self._shares_for(pool, amount) < (
             MAX_SHARES
         )
+
+    def least_deposit(self, pool: int) -> int:
+        """Return how many tokens give a share; more than there are where a pool takes none any more. Wei."""
+        held = self.pools[pool]
+        return -(-held.tokens // held.shares) if held.tokens > 0 and held.shares < MAX_SHARES // 2 else WORD_LIMIT - 1
 
     def deposit(self, pool: int, amount: int) -> int:
         """Add tokens to a pool and return the shares they give, rounded down."""

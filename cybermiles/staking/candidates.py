@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from cybermiles.chain.predeploys import is_reserved
 from cybermiles.staking import contenders
 from cybermiles.staking.book import OWN, close_book, open_book
-from cybermiles.staking.delegations import check_self_stake, undelegate
+from cybermiles.staking.delegations import ALL, check_self_stake, undelegate
 from cybermiles.staking.errors import (
     AlreadyActive,
     AlreadyValidator,
@@ -261,7 +261,7 @@ def withdraw(state: StakingState, owner: Address) -> None:
     contenders.refresh(state, candidate)
     state.events.emit("CandidacyWithdrawn", owner)
     if open_book(state.storage, candidate).own:
-        undelegate(state, owner, owner, None)
+        undelegate(state, owner, owner, ALL)
 
 
 def offer_ownership(state: StakingState, owner: Address, to: Address) -> int:

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from cybermiles.staking.state import StakingState
     from cybermiles.types.primitives import Address
 
+ALL = 2**256 - 1
+"""An amount that means everything."""
 _LAST_TIME = 2**48 - 1
 
 
@@ -65,17 +67,17 @@ def delegate(state: StakingState, holder: Address, validator: Address, amount: i
     return worth
 
 
-def undelegate(state: StakingState, holder: Address, validator: Address, amount: int | None) -> tuple[int, int]:
-    """Queue an exit of `amount` wei, None: of all; return its id and the time at which it is paid.
+def undelegate(state: StakingState, holder: Address, validator: Address, amount: int) -> tuple[int, int]:
+    """Queue an exit of `amount` wei; return its id and the time at which it is paid.
 
-    Raises UnknownValidator, NotEnoughStake, BelowMinimum where a rest would be too small, SelfStakeTooLow for the owner
-    of a candidacy that goes on, TooManyExits.
+    All leaves for `ALL`, and where less than the minimum would stay: awards come in every block, so that nobody could
+    name the sum of everything in time. Raises UnknownValidator, NotEnoughStake, BelowMinimum for nothing,
+    SelfStakeTooLow for the owner of a candidacy that goes on, TooManyExits.
     """
     candidate = state.find(validator)
     book, holding = open_book(state.storage, candidate), load_holding(state.storage, holder, candidate)
     answer_for_source(state, holding, book)
-    amount = holding.value(book) if amount is None else amount
-    arrived = _take_out(state, book, holding, amount)
+    amount, arrived = _take_out(state, book, holding, amount)
     exit_id, release = queue_exit(state, holding, amount, arrived)
     close_book(state, book)
     store_holding(state, holding)
@@ -86,8 +88,8 @@ def undelegate(state: StakingState, holder: Address, validator: Address, amount:
 def redelegate(state: StakingState, holder: Address, source: Address, target: Address, amount: int) -> None:
     """Move `amount` wei from one validator to another at once; they stay liable for the source's faults.
 
-    Raises SameValidator, CooldownUntil while either delegation answers for an earlier move, and what `undelegate` and
-    `delegate` raise.
+    All moves where `undelegate` would take all. Raises SameValidator, CooldownUntil while either delegation answers
+    for an earlier move, and what `undelegate` and `delegate` raise.
     """
     if source == target:
         raise SameValidator
@@ -98,7 +100,7 @@ def redelegate(state: StakingState, holder: Address, source: Address, target: Ad
             raise CooldownUntil(until)
     book, holding = open_book(state.storage, from_), load_holding(state.storage, holder, from_)
     answer_for_source(state, holding, book)
-    _take_out(state, book, holding, amount)
+    amount, _ = _take_out(state, book, holding, amount)
     close_book(state, book)
     store_holding(state, holding)
     _arrive(state, holder, from_, to, amount)
@@ -163,7 +165,7 @@ def _put_in(state: StakingState, book: Book, holding: Holding, amount: int) -> i
     if not is_owner and holding.value(book) + amount < minimum:
         raise BelowMinimum(minimum)
     if not book.takes(holding.pool, amount):
-        raise NotAllowed
+        raise BelowMinimum(book.least_deposit(holding.pool))
     count_slashed(state.storage, holding)
     shares = book.deposit(holding.pool, amount)
     holding.position = holding.position._replace(shares=holding.shares + shares)
@@ -171,15 +173,13 @@ def _put_in(state: StakingState, book: Book, holding: Holding, amount: int) -> i
     return shares
 
 
-def _take_out(state: StakingState, book: Book, holding: Holding, amount: int) -> int:
-    """Take tokens from a delegation and return how many of them are liable for another candidate.
+def _take_out(state: StakingState, book: Book, holding: Holding, wanted: int) -> tuple[int, int]:
+    """Take tokens from a delegation; return how many, and how many of them are liable for another candidate.
 
     What did not arrive from elsewhere goes first.
     """
     have = holding.value(book)
-    if not 0 < amount <= have:
-        raise NotEnoughStake(have, amount)
-    _check_rest(state, book, holding, have - amount)
+    amount = _amount_out(state, book, holding, have=have, wanted=wanted)
     count_slashed(state.storage, holding)
     gone = book.withdraw(holding.pool, holding.shares, amount)
     arrived = max(0, gone - (holding.shares - holding.arrived))
@@ -190,16 +190,21 @@ def _take_out(state: StakingState, book: Book, holding: Holding, amount: int) ->
         principal=past.principal - past.principal * amount // have,
         slashed=past.slashed - past.slashed * amount // have,
     )
-    return -(-amount * arrived // gone)
+    return amount, -(-amount * arrived // gone)
 
 
-def _check_rest(state: StakingState, book: Book, holding: Holding, rest: int) -> None:
-    """Check that what stays is enough. An owner may leave wholly when the candidacy is over."""
-    if candidate_of(state.storage, holding.holder) == holding.candidate:
-        if not book.status.flags & (WITHDRAWN | TOMBSTONED):
-            check_self_stake(state, book.status, rest)
-    elif 0 < rest < state.params.min_staking_amount:
-        raise BelowMinimum(state.params.min_staking_amount)
+def _amount_out(state: StakingState, book: Book, holding: Holding, *, have: int, wanted: int) -> int:
+    """Return how much may leave. An owner may leave wholly when the candidacy is over."""
+    amount = have if wanted == ALL else wanted
+    if not have or amount > have:
+        raise NotEnoughStake(have, wanted)
+    if not amount:
+        raise BelowMinimum(1)
+    is_owner = candidate_of(state.storage, holding.holder) == holding.candidate
+    if is_owner and not book.status.flags & (WITHDRAWN | TOMBSTONED):
+        check_self_stake(state, book.status, have - amount)
+        return amount
+    return have if have - amount < state.params.min_staking_amount else amount
 
 
 def _arrive(state: StakingState, holder: Address, source: int, target: int, amount: int) -> None:
