@@ -29,6 +29,8 @@ MAX_CONTROL_BYTES = 256
 GUARD_FRAMES = 8
 GUARD_BYTES = 8192
 """One half frame of nine: a starved channel gets about a twentieth of the link."""
+BURST_SECONDS = 16
+"""As many seconds' worth of a channel's received bytes may come at once."""
 _HEADER_BYTES = 3
 _LAST = 0x8000
 _SIZE_MASK = 0x7FFF
@@ -61,6 +63,9 @@ class ChannelSpec:
     send_queue_bytes: int = 1 << 20
     """Bounds of what waits for one peer. A message fits into an empty queue whatever its size."""
     overflow: Overflow = Overflow.REFUSE
+    receive_bytes_per_second: int = 0
+    """A peer that sends more is read more slowly, once it has sent `BURST_SECONDS` as much; for channels whose messages
+    are small and cost much to read. 0: only the peer's whole budget counts."""
 
 
 class SendQueueOverflow(Exception):

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cybermiles.errors import DecodingError, InvalidBlock, ProtocolViolation
-from cybermiles.p2p.multiplex import SendQueueOverflow
+from cybermiles.p2p.multiplex import BURST_SECONDS, SendQueueOverflow
 from cybermiles.p2p.rate_limit import TokenBucket
 from cybermiles.p2p.scoring import Offence, PeerViolation
 from cybermiles.p2p.session import Session
@@ -96,6 +96,11 @@ class Peer:
         config = shared.config
         self._byte_budget = _budget(config.receive_bytes_per_second, self.since_ms)
         self._message_budget = _budget(config.receive_messages_per_second, self.since_ms)
+        self._channel_budgets = {
+            spec.id: TokenBucket(rate, rate * BURST_SECONDS, self.since_ms)
+            for spec in shared.channels
+            if (rate := spec.receive_bytes_per_second)
+        }
 
     @property
     def occupant(self) -> Occupant:
@@ -165,26 +170,28 @@ class Peer:
     async def _take(self, data: bytes) -> None:
         """Hand each whole message to its reactor, then pay for all of them."""
         reactors, traffic = self._shared.reactors, self._shared.traffic.channels
-        session, count = self._session, 0
-        frames = session.received_frames
+        session, count, debt_ms = self._session, 0, 0
+        frames, now_ms = session.received_frames, self._now_ms()
         for channel, message in session.receive(data):
             count += 1
             counted = traffic[channel]
             counted.received += 1
             counted.received_bytes += len(message)
             self._channel = channel
+            budget = self._channel_budgets.get(channel)
+            if budget is not None:
+                debt_ms = max(debt_ms, budget.charge(now_ms, len(message)))
             reactors[channel].receive(self, channel, message)
             if self._farewell is not None:
                 await asyncio.Event().wait()
         if session.farewell is not None:
             raise ConnectionError(f"the peer said: {session.farewell}")
-        now_ms = self._now_ms()
         if session.received_frames != frames:
             self._heard_ms = now_ms
             if session.has_data:
                 self._wake.set()
         self.received_bytes += len(data)
-        debt_ms = max(self._byte_budget.charge(now_ms, len(data)), self._message_budget.charge(now_ms, count))
+        debt_ms = max(debt_ms, self._byte_budget.charge(now_ms, len(data)), self._message_budget.charge(now_ms, count))
         if debt_ms:
             await self._clock.sleep(debt_ms / 1000)
             self._heard_ms = self._now_ms()

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 EVIDENCE_CHANNEL = 0x38
 RESEND_MS = 10_000
 TICK_MS = 1_000
+RECEIVE_BYTES_PER_SECOND = 64 * 1024
+"""Of one peer: eight full batches."""
 MAX_QUEUED = 64
 """Pieces of one peer that wait to be verified; what comes beyond is dropped and comes again."""
 
@@ -62,7 +64,15 @@ class _Peer:
 class EvidenceReactor:
     """Reactor of the evidence channel. `run` belongs to a supervised task."""
 
-    channels = (ChannelSpec(EVIDENCE_CHANNEL, 50, MAX_MESSAGE_BYTES, send_queue_messages=64),)
+    channels = (
+        ChannelSpec(
+            EVIDENCE_CHANNEL,
+            50,
+            MAX_MESSAGE_BYTES,
+            send_queue_messages=64,
+            receive_bytes_per_second=RECEIVE_BYTES_PER_SECOND,
+        ),
+    )
 
     def __init__(
         self,

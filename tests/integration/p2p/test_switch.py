@@ -11,7 +11,7 @@ from cybermiles.errors import DecodingError, ProtocolViolation
 from cybermiles.p2p.book_file import BookFile, new_book
 from cybermiles.p2p.identity import Endpoint, NodeKey, PeerAddress
 from cybermiles.p2p.metrics import P2PMetrics
-from cybermiles.p2p.multiplex import ChannelSpec, Overflow
+from cybermiles.p2p.multiplex import BURST_SECONDS, ChannelSpec, Overflow
 from cybermiles.p2p.reactors.pex import PexReactor
 from cybermiles.p2p.scoring import Offence, PeerViolation
 from cybermiles.runtime.executor import Worker
@@ -348,6 +348,22 @@ async def test_a_fast_sender_is_slowed_to_its_budget(nodes, world):
     in_one_read = 64 * 1024 // len(b"\x22\x80\x04spam")
     assert len(a.recorder.messages) <= 100 + 100 * seconds + in_one_read < 20_000
     assert a.peers == [b.id]
+
+
+async def test_a_sender_is_slowed_to_the_budget_of_a_channel(nodes, world):
+    rate, spam = 4_000, b"spam" * 25
+    channel = ChannelSpec(0x38, 5, 1_000, receive_bytes_per_second=rate)
+    a, b = await pair(nodes, world, reactors=(lambda _: Recorder(channel),))
+    (heard,) = a.reactors
+    handle = b.recorder.peers[a.id]
+    seconds = 20
+    for _ in range(seconds * 10):
+        for _ in range(100):
+            handle.send(0x38, spam)
+        await pass_time(world, 100)
+    received = len(heard.messages) * len(spam)
+    assert rate * BURST_SECONDS < received <= rate * (BURST_SECONDS + seconds) + 64 * 1024
+    assert a.peers == [b.id], "a budget is no reason to part"
 
 
 async def test_a_channel_that_ends_slow_peers_does_so(nodes, world):
