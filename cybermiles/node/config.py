@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -153,6 +154,8 @@ _TIMEOUTS: dict[str, Any] = {f"timeout_{field.name}": field.default for field in
 _P2P_LIMITS: dict[str, Any] = {
     field.name: field.default for field in fields(P2PConfig) if field.name not in P2PSection.model_fields
 }
+_TIMES = re.compile(r"(?<!_delta)_ms$|_per_second$")
+"""Times and rates with which nothing would ever happen, or all at once and for ever, if they were 0."""
 _RPC_LIMITS: dict[str, Any] = {field.name: field.default for field in fields(RpcLimits)}
 _POOL_LIMITS: dict[str, Any] = {field.name: field.default for field in fields(PoolLimits)}
 _PRESETS: dict[str, dict[str, Any]] = {
@@ -219,8 +222,8 @@ def _build(home: Path, values: dict[str, Any], origins: dict[str, str]) -> NodeC
     metrics = _validate("metrics", MetricsSection, values, origins)
     rpc_limits = _integers("rpc", _RPC_LIMITS, values, origins)
     pool_limits = _integers("mempool", _POOL_LIMITS, values, origins)
-    timeouts = _integers("consensus", _TIMEOUTS, values, origins)
-    p2p_limits = _integers("p2p", _P2P_LIMITS, values, origins)
+    timeouts = _integers("consensus", _TIMEOUTS, values, origins, positive=_TIMES)
+    p2p_limits = _integers("p2p", _P2P_LIMITS, values, origins, positive=_TIMES)
     tables: list[tuple[str, Iterable[tuple[str, Any]]]] = [
         ("node", node),
         ("consensus", consensus),
@@ -295,7 +298,15 @@ def _validate(section: str, model: type[S], values: dict[str, Any], origins: dic
         raise ConfigError(f"{key} = {values[key]!r} ({origins[key]}): {first['msg']}") from error
 
 
-def _integers(section: str, known: dict[str, int], values: dict[str, Any], origins: dict[str, str]) -> dict[str, int]:
+def _integers(
+    section: str,
+    known: dict[str, int],
+    values: dict[str, Any],
+    origins: dict[str, str],
+    *,
+    positive: re.Pattern[str] | None = None,
+) -> dict[str, int]:
+    """Return the numbers of a section. Raises ConfigError for a negative one, and for 0 where `positive` matches."""
     result = {}
     for name in known:
         key = f"{section}.{name}"
@@ -305,6 +316,8 @@ def _integers(section: str, known: dict[str, int], values: dict[str, Any], origi
             number = -1
         if number < 0 or isinstance(values[key], bool | float):
             raise ConfigError(f"{key} = {values[key]!r} ({origins[key]}): must be a non-negative integer")
+        if number == 0 and positive is not None and positive.search(name):
+            raise ConfigError(f"{key} = 0 ({origins[key]}): must be an integer over 0")
         result[name] = number
     return result
 

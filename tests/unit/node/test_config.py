@@ -137,6 +137,12 @@ def test_waiting_times_reach_the_engine(tmp_path):
     assert config.consensus.rebroadcast_ms == 1300
 
 
+def test_a_growth_or_a_number_of_peers_may_be_nothing(tmp_path):
+    flags = {"consensus.timeout_propose_delta_ms": 0, "p2p.max_inbound": 0}
+    config = load_config(tmp_path, flags, {})
+    assert (config.timeouts.propose_delta_ms, config.p2p.max_inbound) == (0, 0)
+
+
 def test_metrics_have_a_listener_of_their_own_only_when_asked_for(tmp_path):
     assert load_config(tmp_path, {}, {}).metrics_listen is None
     listen = load_config(tmp_path, {"metrics.listen": "127.0.0.1:26660"}, {}).metrics_listen
@@ -154,6 +160,10 @@ def test_metrics_have_a_listener_of_their_own_only_when_asked_for(tmp_path):
         ({"p2p.max_inbound": -1}, "p2p.max_inbound = -1.*non-negative"),
         ({"metrics.listen": "9090"}, r"metrics.listen \(flag\): .*host:port"),
         ({"consensus.timeout_propose_ms": 1.5}, "consensus.timeout_propose_ms = 1.5"),
+        ({"consensus.timeout_precommit_ms": 0}, r"consensus.timeout_precommit_ms = 0 \(flag\): must be .*over 0"),
+        ({"consensus.timeout_cap_ms": 0}, "consensus.timeout_cap_ms = 0"),
+        ({"p2p.dial_interval_ms": 0}, "p2p.dial_interval_ms = 0"),
+        ({"p2p.receive_bytes_per_second": 0}, "p2p.receive_bytes_per_second = 0"),
     ],
 )
 def test_wrong_addresses_and_times_are_refused_with_their_origin(tmp_path, flags, message):
