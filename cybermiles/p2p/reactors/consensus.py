@@ -49,6 +49,7 @@ from cybermiles.p2p.wire.consensus import (
     encode_votes,
 )
 from cybermiles.runtime.pacing import Pacemaker
+from cybermiles.types.certificate import PolkaCertificate
 from cybermiles.types.proposal import SignedProposal
 from cybermiles.types.vote import Vote, VoteType
 
@@ -101,6 +102,8 @@ class ConsensusReactor:
         elif isinstance(message, SignedProposal):
             self._doubt(ProposalKey(message.round, message.parts.id), message)
         for place, peer in enumerate(self._peers.values()):
+            if isinstance(message, PolkaCertificate) and peer.height == message.height == self._book.shelf.height:
+                Outgoing(peer, self._book.shelf, peer.current, now_ms).polka(message)
             self._send(peer, place, now_ms)
         self._pacemaker.wake()
 

@@ -20,7 +20,7 @@ from cybermiles.p2p.wire.consensus import (
     encode_state,
     encode_votes,
 )
-from cybermiles.types.certificate import PolkaCertificate, RoundCertificate
+from cybermiles.types.certificate import MAX_CERTIFICATE_VOTES, PolkaCertificate, RoundCertificate
 from cybermiles.types.vote import VoteType
 
 if TYPE_CHECKING:
@@ -169,11 +169,16 @@ def tell_preference(peer: ConsensusPeer, shelf: Shelf) -> None:
 
 
 def certificate_of_round(shelf: Shelf, round_: int) -> RoundCertificate | None:
-    """Return the votes here that show why `round_` was entered; None where there are none."""
-    votes = []
-    for key, bits in shelf.here.items():
-        if not isinstance(key, VoteKey):
-            continue
-        if key.round == round_ or (key.round == round_ - 1 and key.type is VoteType.PRECOMMIT):
-            votes += [vote for _, vote in shelf.votes(key, bits)]
-    return RoundCertificate(shelf.height, round_, tuple(votes)) if votes else None
+    """Return the votes here that show why `round_` was entered; None where there are none.
+
+    Precommits of the round before come first: where there are too many votes, a quorum of those is among them.
+    """
+    keys = [
+        key
+        for key in shelf.here
+        if isinstance(key, VoteKey)
+        and (key.round == round_ or (key.round == round_ - 1 and key.type is VoteType.PRECOMMIT))
+    ]
+    keys.sort(key=lambda key: key.round)
+    votes = [vote for key in keys for _, vote in shelf.votes(key, shelf.here[key])]
+    return RoundCertificate(shelf.height, round_, tuple(votes[:MAX_CERTIFICATE_VOTES])) if votes else None

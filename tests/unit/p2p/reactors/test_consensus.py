@@ -9,8 +9,8 @@ from cybermiles.consensus.messages import PartMessage, RoundView
 from cybermiles.errors import ProtocolViolation
 from cybermiles.p2p.reactors.consensus import STATUS_MS, TICK_MS, ConsensusReactor
 from cybermiles.p2p.reactors.consensus_peer import MAX_CLAIMED_KEYS, PART_WINDOW, PeerHeight
-from cybermiles.p2p.reactors.consensus_relay import DATA_CHANNEL, STATE_CHANNEL, VOTES_CHANNEL
-from cybermiles.p2p.reactors.consensus_shelf import KEPT_ROUNDS, LAZY_MS, VoteKey
+from cybermiles.p2p.reactors.consensus_relay import DATA_CHANNEL, STATE_CHANNEL, VOTES_CHANNEL, certificate_of_round
+from cybermiles.p2p.reactors.consensus_shelf import KEPT_ROUNDS, LAZY_MS, Shelf, VoteKey
 from cybermiles.p2p.scoring import Offence
 from cybermiles.p2p.wire.consensus import (
     Have,
@@ -26,7 +26,7 @@ from cybermiles.p2p.wire.consensus import (
     encode_state,
     encode_votes,
 )
-from cybermiles.types.certificate import PolkaCertificate, RoundCertificate
+from cybermiles.types.certificate import MAX_CERTIFICATE_VOTES, PolkaCertificate, RoundCertificate
 from cybermiles.types.commit import EMPTY_COMMIT, Commit
 from cybermiles.types.part_set import PART_BYTES, PartSet, split
 from cybermiles.types.primitives import Hash32
@@ -484,6 +484,31 @@ def test_a_published_polka_is_kept_for_those_that_come_later():
     node.say(peer, RoundStep(5, 3, Step.PROPOSE))
     node.tick()
     assert polka in heard(peer)
+
+
+def test_a_published_polka_goes_to_who_lacks_its_votes():
+    node = Node(round_=1)
+    lacking, knowing = node.peer("lacking", round_=1), node.peer("knowing", round_=1)
+    node.say(knowing, have(HaveVotes(0, PREVOTE, BLOCK, bit(0, 1, 2))))
+    polka = PolkaCertificate(5, 0, BLOCK, tuple(vote(i) for i in range(3)))
+    node.reactor.publish(polka)
+    assert polka in heard(lacking) and polka not in heard(knowing)
+
+
+def test_a_certificate_of_a_large_set_fits_its_bound():
+    members = validator_set(130)
+    shelf = Shelf(5, members)
+    for index in range(130):
+        shelf.add_vote(make_vote(members, index, PREVOTE, 5, 7, BLOCK), 0)
+    for round_ in (6, 7):
+        for number in range(25):  # liars vote for many blocks
+            for index in range(130):
+                shelf.add_vote(make_vote(members, index, PRECOMMIT, 5, round_, Hash32(bytes([number]) * 32)), 0)
+    certificate = certificate_of_round(shelf, 7)
+    assert len(certificate.votes) == MAX_CERTIFICATE_VOTES
+    assert sum(v.round == 6 for v in certificate.votes) == 25 * 130
+    assert decode_votes(encode_votes(certificate)) == certificate
+    assert certificate_of_round(shelf, 3) is None
 
 
 # Ways
