@@ -142,6 +142,8 @@ def test_strangers_decide_nothing_with_or_without_an_owner(chain, name, argument
     assert run(chain, KEYS[1], name, *arguments).output == error("NotAllowed")
     free_for_nobody = (NOBODY, *arguments[1:])
     assert run(chain, KEYS[1], name, *free_for_nobody).output == error("NotAllowed")
+    message = CallMessage(sender=NOBODY, to=FEES, gas=10**6, data=calldata(name, OTHER, *arguments[1:]))
+    assert chain.simulation.call(message, compute_units=10_000).output == error("NotAllowed"), "as of no owner"
 
 
 def test_every_refused_argument_has_its_error(chain):

@@ -16,7 +16,7 @@ from cybermiles.staking.supply import staked_supply
 from cybermiles.state.slots import mapping_slot
 from cybermiles.system.errors import shared_errors
 from cybermiles.vesting.grants import Grant, find, leaving_principal, stake_account
-from cybermiles.vesting.layout import GRANT_OF, PRINCIPALS, Paid, Stake, Terms
+from cybermiles.vesting.layout import GRANT_OF, PRINCIPALS, Paid, Stake, Terms, exiting_slot
 from cybermiles.vm.backend import CallMessage
 from tests.factories import ADDRESSES, KEYS, PAID, double_vote, sign
 from tests.fakes.grants import (
@@ -191,6 +191,7 @@ def test_awards_leave_first_and_are_the_holders_and_the_principal_goes_back_unde
     returned = [log for log in outcome.system_logs if log.topics[0] == ABI.events["LockedReturned"].topic]
     assert [log.data for log in returned] == [b"".join(n.to_bytes(32) for n in (2, principal, awards, 0))]
     assert chain.ask("lockedStake", HOLDER, FOUNDER) == (0, 0)
+    assert [chain.storage.load(exiting_slot(exit_id)) for exit_id in (1, 2)] == [0, 0]
 
 
 def test_a_slash_of_staked_coins_reduces_the_grant_and_what_is_lost_is_missing_at_the_end(chain):
@@ -210,6 +211,7 @@ def test_a_slash_of_staked_coins_reduces_the_grant_and_what_is_lost_is_missing_a
     total, released, staked, lost = chain.grant()
     assert (released, staked) == (0, 0)
     assert principal - worth - 2 <= lost <= principal - worth + 2
+    assert chain.ask("locked", HOLDER) == total - lost, "not more than there is"
     assert chain.balance(VESTING) == chain.held() == 2 * TOTAL - lost
     chain.at(chain.start + DURATION)
     chain.run("release")
@@ -348,6 +350,14 @@ def test_release_never_passes_what_time_allows(total, start, length, times):
         assert grant.locked(time) == total - released
     if max(times) >= start + length:
         assert released == total
+
+
+@pytest.mark.parametrize(
+    ("principal", "worth", "amount", "leaving"),
+    [(10, 3, 1, 4), (10, 3, 3, 10), (10, 10, 4, 4), (10, 12, 2, 0), (10, 12, 3, 1), (10, 12, 12, 10), (0, 5, 5, 0)],
+)
+def test_awards_leave_first_and_a_shrunken_principal_in_equal_parts_rounded_up(principal, worth, amount, leaving):
+    assert leaving_principal(principal, worth, amount) == leaving
 
 
 @settings(max_examples=300)
