@@ -6,6 +6,7 @@ percent, by what the ABI calls them.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -28,6 +29,7 @@ PAGE = 100
 _NOT_COINS = frozenset({"id", "exitId", "offerId", "value"})
 """Names of large integers that are no amounts."""
 _TIMES = frozenset({"jailedUntil", "since"})
+_LONG_AMOUNT = re.compile(r"(\.\d{4})\d+(?= CMT)")
 _TAGS = ("latest", "earliest", "pending", "safe", "finalized")
 
 
@@ -136,7 +138,7 @@ def lines(value: dict[str, Named]) -> str:
 
 
 def table(rows: Iterable[dict[str, Named]], columns: Sequence[str]) -> str:
-    """Return the columns of a list of objects, aligned, under their names."""
-    cells = [list(columns), *([shown(name, row[name]) for name in columns] for row in rows)]
+    """Return the columns of a list of objects, aligned, under their names; amounts are cut to 4 decimal places."""
+    cells = [list(columns), *([_LONG_AMOUNT.sub(r"\1", shown(name, row[name])) for name in columns] for row in rows)]
     widths = [max(len(line[column]) for line in cells) for column in range(len(columns))]
     return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in cells)

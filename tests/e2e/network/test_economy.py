@@ -4,7 +4,7 @@ Header times run ahead of the clock here: a block takes a fifth of a second and 
 The tests are one story and run in order:
 
     a fifth validator declares ─► a delegator moves the order ─► a parameter by vote ─► a theft is paid back
-    ─► one is absent, jailed and comes back ─► one signs twice and is barred ─► the disks agree
+    ─► one is absent, jailed and comes back ─► one signs twice and is barred ─► a late node follows ─► the disks agree
 """
 
 from __future__ import annotations
@@ -265,10 +265,12 @@ def test_one_that_signs_twice_is_slashed_and_barred(story):
     liar, number = story.cluster.nodes[2], 2
     stake = int(story.validators()[number]["stake"])
     liar.stop()
+    honest = liar.module
     liar.module = ("tests.e2e.network.byzantine", "--every", "3")
     story.cluster.start()
     story.wait_for(lambda: story.validators()[number]["tombstoned"], "it is barred")
     liar.kill()
+    liar.module = honest
     found = story.validator(number)
     faults = {slash["fault"]: slash for slash in found["slashes"]}
     lost = int(faults["DoubleVote"]["amount"])
@@ -278,6 +280,17 @@ def test_one_that_signs_twice_is_slashed_and_barred(story):
     assert int(story.cmt("stake", "supply")["burnt"]) >= lost
     story.wait_for(lambda: len(story.node.rpc("cmt_consensusState")["validators"]) == 4, "the others decide without it")
     story.cluster.wait_for_blocks(3)
+
+
+def test_a_node_that_comes_late_follows_every_set_and_parameter(story):
+    late = add_node(story.cluster)
+    story.cluster.wait_for_blocks(2)
+    newest = late.height()
+    asked = [("cmt_queryValidators", newest), ("cmt_queryParams", newest), ("cmt_queryProposals", newest)]
+    asked += [("cmt_queryAwardInfos", height) for height in (1, newest // 2, newest)]
+    for method, height in asked:
+        answers = [node.rpc(method, height) for node in story.cluster.nodes]
+        assert answers == [answers[0]] * 6, method
 
 
 def test_the_disks_agree_and_only_the_liar_signed_twice(story):

@@ -342,12 +342,12 @@ def test_a_validator_is_shown_with_texts_presence_and_punishments(cmt, node):
 
 
 def test_lists_of_a_holder_and_awards_of_a_block_are_shown(cmt, node):
-    node.answer(STAKING_ABI, "delegationsOf", [(ALICE, CMT, 2 * CMT, 0, 0, 1, 9)])
+    node.answer(STAKING_ABI, "delegationsOf", [(ALICE, CMT, 2 * CMT + 123456789, 0, 0, 1, 9)])
     node.answer(STAKING_ABI, "exitsOf", [(4, ALICE, CMT, 60)])
     node.answer(STAKING_ABI, "delegatorsOf", [BOB])
     node.answer(STAKING_ABI, "awardsPaid", lambda height: ([ALICE], [height * CMT]))
     node.answer(STAKING_ABI, "supply", (10 * CMT, CMT, 0, CMT, 100 * CMT, 80_000))
-    assert "2 CMT" in cmt("stake", "delegations", BOB_TEXT)[1]
+    assert "2.0000 CMT" in cmt("stake", "delegations", BOB_TEXT)[1]
     assert "1970-01-01T00:01:00Z" in cmt("stake", "exits", BOB_TEXT)[1]
     assert cmt("stake", "delegators", ALICE_TEXT)[1] == BOB_TEXT + "\n"
     assert "5 CMT" in cmt("stake", "awards", 5)[1]
