@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from cybermiles.types.commit import Commit
     from cybermiles.types.evidence import Misbehaviour
 
+LAST_TIMESTAMP = 2**40 - 1
+"""Seconds since 1970: in the year 36 812. Contracts keep times in 48 and 64 bits, and what the longest delay adds must
+fit too: the proposer alone chooses a block's time, and one that overflows there would stop every node it is sent to."""
 RANDAO_DOMAIN = b"cmt/prev-randao\x00"
 
 
@@ -139,6 +142,8 @@ def _check_header(parent: Parent, block: Block) -> None:
     header = block.header
     if header.timestamp <= parent.header.timestamp:
         raise InvalidBlock(f"timestamp {header.timestamp} is not after the parent's {parent.header.timestamp}")
+    if header.timestamp > LAST_TIMESTAMP:
+        raise InvalidBlock(f"timestamp {header.timestamp} is after the last one, {LAST_TIMESTAMP}")
     if header.gas_limit != parent.params.block_gas_limit:
         raise InvalidBlock("gas limit", got=header.gas_limit, expected=parent.params.block_gas_limit)
     _expect("extra data", header.extra_data, block.consensus.commitment)

@@ -9,6 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cybermiles.chain.params import PARAM_SPECS
+from cybermiles.errors import InvariantViolation
+from cybermiles.execution.validation import LAST_TIMESTAMP
+from cybermiles.staking.records import EXIT_BODY_WORD
 from cybermiles.types.block import Block, decode_block
 from cybermiles.types.commit import Commit
 from tests.factories import ADDRESSES, KEYS, double_vote, sign, validator
@@ -98,11 +102,29 @@ def test_a_proposer_that_commits_to_wrong_fields_is_refused_and_nothing_raises(d
     node.application._kept.clear()
 
 
-@pytest.mark.parametrize("seconds", [10**9, 2**62, 2**64 - 1 - 2**31])
+@pytest.mark.parametrize(
+    ("timestamp", "reason"),
+    [
+        (2**32, "state root"),
+        (LAST_TIMESTAMP, "state root"),
+        (LAST_TIMESTAMP + 1, "timestamp 1099511627776 is after the last one"),
+        (2**64 - 1, "timestamp 18446744073709551615 is after the last one"),
+    ],
+)
 @pytest.mark.asyncio
-async def test_a_header_time_in_the_far_future_costs_no_more_than_any_other(seconds):
+async def test_a_header_time_in_the_far_future_costs_no_more_than_any_other(timestamp, reason):
     """Whether the time is credible is the engine's question; the application only must not choke on it."""
     node, block, _ = await busy_node()
-    header = dataclasses.replace(block.header, timestamp=block.header.timestamp + seconds)
+    header = dataclasses.replace(block.header, timestamp=timestamp)
     verdict = await node.application.process_proposal(Block(header, block.transactions, block.consensus).encode())
-    assert verdict.reason.startswith("state root")
+    assert verdict.reason.startswith(reason)
+
+
+def test_what_the_longest_delays_add_to_the_last_time_fits_where_contracts_keep_it():
+    """Else the block of a hostile proposer, with a request of its own in it, stops whoever executes it."""
+    longest = max(spec.maximum for name, spec in PARAM_SPECS.items() if name.endswith("_seconds"))
+    assert LAST_TIMESTAMP + 4 * longest < 2**48, "the narrowest field of a time"
+    exit_at = EXIT_BODY_WORD.unpack(0)._replace(release=LAST_TIMESTAMP + longest)
+    assert EXIT_BODY_WORD.unpack(EXIT_BODY_WORD.pack(exit_at)) == exit_at
+    with pytest.raises(InvariantViolation, match="release"):
+        EXIT_BODY_WORD.pack(exit_at._replace(release=2**64 - 1 + longest))
