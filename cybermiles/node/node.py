@@ -54,12 +54,12 @@ async def _run(
     workers: Workers,
     banner: Callable[[str], None] | None,
 ) -> None:
-    await workers.blocks.run(probe_execution)
-    components = build(config, directory, directory.load_genesis(), workers)
     supervisor = Supervisor()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, supervisor.stop)
+    await workers.blocks.run(probe_execution)
+    components = build(config, directory, directory.load_genesis(), workers)
     try:
         if components.operators is not None:
             await _listen(components.operators, "metrics", "metrics.listen")

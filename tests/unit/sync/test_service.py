@@ -7,6 +7,7 @@ import io
 from types import SimpleNamespace
 
 import pytest
+from structlog.testing import capture_logs
 
 from cybermiles.errors import DecodingError, InvalidBlock, ProtocolViolation
 from cybermiles.sync.actions import Fault, SuppliedBlock, SyncLimits
@@ -226,12 +227,13 @@ def test_a_terminal_is_told_from_a_file():
     assert stream.getvalue() == "\r\x1b[2Ksynced to block 7\n"
 
 
-def test_a_log_gets_the_same_numbers(capsys):
+def test_a_log_gets_the_same_numbers():
     output = LogProgress()
-    output.show(Pace(0, 0).progress(5, 10, 1_000))
-    output.done(10)
-    printed = capsys.readouterr().out + capsys.readouterr().err
-    assert "block_sync_progress" in printed and "percent=50" in printed and "block_sync_done" in printed
+    with capture_logs() as lines:
+        output.show(Pace(0, 0).progress(5, 10, 1_000))
+        output.done(10)
+    assert [line["event"] for line in lines] == ["block_sync_progress", "block_sync_done"]
+    assert lines[0]["percent"] == 50
 
 
 def test_the_limits_are_what_the_documentation_says():
