@@ -106,7 +106,11 @@ class FileSigner:
         worker: Worker,
         sign_with: Callable[[bytes, bytes], bytes] = ed25519.sign,
     ) -> None:
-        """Lock and load the state. Raises ConfigError where another process holds it, or it is not usable."""
+        """Lock and load the state. Raises ConfigError where another process holds it, or it is not usable.
+
+        What was loaded is made durable first: a killed process may leave a state that only the kernel has, and the
+        signature in it is given out again without being written again. Raises StorageError where that fails.
+        """
         self._key = key
         self._directory = directory
         self._name = state_name
@@ -115,7 +119,8 @@ class FileSigner:
         self._lock = _lock(directory, state_name)
         try:
             self._state = load_state(directory, state_name, chain_id, genesis_hash)
-        except ConfigError:
+            _settle(directory, state_name)
+        except (ConfigError, StorageError):
             self._lock.close()
             raise
 
@@ -180,6 +185,14 @@ def _save(directory: Directory, name: str, state: SignState) -> None:
         directory.sync_names()
     except OSError as error:
         raise StorageError(f"the signer state {name} cannot be written: {error}") from error
+
+
+def _settle(directory: Directory, name: str) -> None:
+    try:
+        directory.sync(name)
+        directory.sync_names()
+    except OSError as error:
+        raise StorageError(f"the signer state {name} cannot be synced: {error}") from error
 
 
 def _decode(content: bytes, name: str) -> SignState:

@@ -97,6 +97,10 @@ def read_log(directory: Directory, height: int) -> tuple[Record, ...]:
         if good < len(data):
             directory.truncate(name, good)
             directory.sync(name)
+        if records:
+            # A killed process may leave what only the kernel has. What follows from it will be signed.
+            directory.sync(name)
+            directory.sync_names()
     except OSError as error:
         raise StorageError(f"the write-ahead log {name} cannot be read: {error}") from error
     return records

@@ -42,7 +42,10 @@ class OsDirectory:
         self._file(name, os.O_APPEND).truncate(size)
 
     def sync(self, name: str) -> None:
+        is_written = name in self._open
         os.fsync(self._file(name, os.O_APPEND).fileno())
+        if not is_written:  # what an earlier process wrote
+            self._close(name)
 
     def sync_names(self) -> None:
         descriptor = os.open(self.path, os.O_RDONLY)

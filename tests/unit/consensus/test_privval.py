@@ -52,10 +52,12 @@ def test_a_signature_verifies_and_survives_a_restart_on_a_real_disk(tmp_path):
     signature = sign(signer, 5, 0, Step.PREVOTE, b"vote")
     assert ed25519.verify(signer.public_key, b"vote", signature)
     signer.close()
-    reopened = open_signer(OsDirectory(tmp_path), key=key, sign_with=ed25519.sign)
+    again = OsDirectory(tmp_path)
+    reopened = open_signer(again, key=key, sign_with=ed25519.sign)
     assert reopened.last_signed == (5, 0, Step.PREVOTE)
     assert sign(reopened, 5, 0, Step.PREVOTE, b"vote") == signature
     reopened.close()
+    again.close()
     files.close()
 
 
