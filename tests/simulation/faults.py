@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from tests.simulation.adversary import NOISES, PROPOSAL_STYLES, VOTE_STYLES
+from tests.simulation.node_world import SYNC_ANSWERS
 from tests.simulation.plan import SCRIPTS
 
-CORE_FAULTS = (
+COMMON = (
     "drop",
     "duplicate",
     "reorder",
@@ -26,15 +27,29 @@ CORE_FAULTS = (
     "slow application",
     "kept back",
     "late polka",
-    "sync",
     "rubbish under a good hash",
     "evidence",
-    "timeout: propose",
-    "timeout: prevote",
-    "timeout: precommit",
-    "timeout: rebroadcast",
     *(f"script: {script}" for script in SCRIPTS),
     *(f"byzantine votes: {style}" for style in VOTE_STYLES),
     *(f"byzantine proposal: {style}" for style in (*PROPOSAL_STYLES, "fresh")),
     *(f"byzantine noise: {noise}" for noise in NOISES),
+)
+CORE_FAULTS = (
+    *COMMON,
+    "sync",
+    "timeout: propose",
+    "timeout: prevote",
+    "timeout: precommit",
+    "timeout: rebroadcast",
+)
+NODE_FAULTS = (
+    *COMMON,
+    "connection reset",
+    "queue overflow",
+    "torn write",
+    "process killed",
+    "peer dropped for an offence",
+    "evidence in a block",
+    "block synced",
+    *(f"byzantine sync: {answer}" for answer in SYNC_ANSWERS),
 )

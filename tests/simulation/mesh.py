@@ -100,7 +100,8 @@ class Mesh:
         world = self._world
         spec = world.specs[channel]
         queued = peer.queued.setdefault(channel, [])
-        if queued and (len(queued) >= spec.send_queue_messages or sum(queued) + len(message) > spec.send_queue_bytes):
+        room = (not world.is_stable and world.plan.queue_messages) or spec.send_queue_messages
+        if queued and (len(queued) >= room or sum(queued) + len(message) > spec.send_queue_bytes):
             world.fault("queue overflow")
             return False
         if peer.other not in world.nodes:

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
 START_MS = 1_700_000_000_000
 STATUS_MS = 3_000
+SYNC_ANSWERS = ("silence", "no block", "truth", "wrong commit", "wrong block")
+"""What a liar says to who asks it for a block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +113,10 @@ class NodeWorld:
         plan = self.plan
         for index, node in self.nodes.items():
             self.later(self.streams["start"].uniform(0, 200), self._start, node, node.life)
-            for other in range(index + 1, len(plan.powers)):
-                self.later(300, self.mesh.connect, index, other)
-            for liar in plan.byzantine:
-                if liar < index:
-                    self.later(300, self.mesh.connect, index, liar)
+            for other in range(len(plan.powers)):
+                is_first = other > index or other in plan.byzantine
+                if other != index and is_first and self.is_connected(index, other):
+                    self.later(300, self.mesh.connect, index, other)
         for crash in plan.crashes:
             if not crash.operation:
                 self.later(crash.at_ms, self._crash, crash.node, crash.down_ms)
@@ -125,6 +126,10 @@ class NodeWorld:
         if self.adversary is not None:
             self.later(1_000, self._lying_status)
         await self._over.wait()
+
+    def is_connected(self, one: int, other: int) -> bool:
+        """Whether two nodes keep a connection: everybody with everybody."""
+        return True
 
     def _close(self) -> None:
         """End everything that still runs, so that nothing complains later."""
@@ -308,7 +313,7 @@ class NodeWorld:
         if not isinstance(request, BlockRequest):
             return
         rng = self.streams["lying sync"]
-        answer = rng.choice(("silence", "no block", "truth", "wrong commit", "wrong block"))
+        answer = rng.choice(SYNC_ANSWERS)
         self.fault(f"byzantine sync: {answer}")
         known = [node.ledger.blocks for node in self.nodes.values() if node.height() >= request.height]
         if answer == "silence":

@@ -77,6 +77,8 @@ class Plan:
     """Connections that break and come back before GST."""
     bandwidth: int = 0
     """Bytes per second of one link, 0 for no limit."""
+    queue_messages: int = 0
+    """Messages that a peer's queue for a channel takes, 0 for what the channel says."""
     crashes: tuple[Crash, ...] = ()
     skews_ms: tuple[int, ...] = ()
     jumps: tuple[Jump, ...] = ()
@@ -100,7 +102,7 @@ class Plan:
 
 
 _OPTIONAL = (
-    "drop", "duplicate", "reorder", "lost_for_good", "churn", "bandwidth", "skews_ms", "slow_disk_ms",
+    "queue_messages", "drop", "duplicate", "reorder", "lost_for_good", "churn", "bandwidth", "skews_ms", "slow_disk_ms",
     "slow_application_ms", "noise", "latency",
 )  # fmt: skip
 
@@ -130,6 +132,7 @@ def draw_plan(streams: Streams, *, validators: tuple[int, ...] = (4, 7), byzanti
         partitions=() if calm else _partitions(rng, count, gst_ms),
         churn=0 if calm else rng.choice((0, 3)),
         bandwidth=rng.choice((0, 0, 0, 50_000)),
+        queue_messages=rng.choice((0, 0, 0, 0, 3)),
         crashes=_crashes(rng, correct, gst_ms, script),
         skews_ms=tuple(rng.randint(-200, 200) for _ in range(count)) if rng.random() < 0.5 else (),
         jumps=() if calm else _jumps(rng, correct, gst_ms),
@@ -172,7 +175,7 @@ def _partitions(rng, count, gst_ms) -> tuple[Partition, ...]:
 
 def _crashes(rng, correct, gst_ms, script) -> tuple[Crash, ...]:
     crashes = []
-    for _ in range(rng.choice((0, 0, 1, 2, 4)) if script != "amnesia" else 0):
+    for _ in range(rng.choice((0, 0, 1, 2, 4, 6)) if script != "amnesia" else 0):
         by_operation = rng.random() < 0.6
         crashes.append(
             Crash(

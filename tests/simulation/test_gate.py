@@ -1,4 +1,4 @@
-"""The pull-request gate: 2,000 schedules of the bare core without a violation, and every fault among them."""
+"""The pull-request gate: 2,000 schedules of the bare core and 200 of whole nodes, and every fault among them."""
 
 from __future__ import annotations
 
@@ -11,35 +11,40 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.campaign import Options, run_many, run_seed
-from tests.simulation.faults import CORE_FAULTS
+from tests.simulation.faults import CORE_FAULTS, NODE_FAULTS
 
 ROOT = Path(__file__).parents[2]
-CORE_SCHEDULES = 2_000
+SCHEDULES = {"core": 2_000, "node": 200}
+FAULTS = {"core": CORE_FAULTS, "node": NODE_FAULTS}
 
 
 @pytest.mark.slow
-def test_no_schedule_of_the_core_breaks_an_invariant_and_every_fault_happens():
+@pytest.mark.parametrize("tier", SCHEDULES)
+def test_no_schedule_breaks_an_invariant_and_every_fault_happens(tier):
     faults: Counter[str] = Counter()
     broken = {}
-    for result in run_many(range(CORE_SCHEDULES), Options(), workers=2):
+    for result in run_many(range(SCHEDULES[tier]), Options(tier=tier), workers=2):
         faults += result.faults
         if result.violation:
             broken[result.seed] = result.violation
     assert not broken
-    assert [kind for kind in CORE_FAULTS if not faults[kind]] == []
+    assert [kind for kind in FAULTS[tier] if not faults[kind]] == []
 
 
-def test_the_same_seed_gives_the_same_trace_twice():
-    for seed in range(20):
-        first, second = run_seed(Options(), seed), run_seed(Options(), seed)
+@pytest.mark.parametrize(("tier", "seeds"), [("core", range(20)), ("node", range(4))])
+def test_the_same_seed_gives_the_same_trace_twice(tier, seeds):
+    for seed in seeds:
+        first, second = run_seed(Options(tier=tier), seed), run_seed(Options(tier=tier), seed)
         assert first.trace_hash == second.trace_hash != ""
         assert first.faults == second.faults
 
 
-def test_the_same_seeds_give_the_same_traces_whatever_the_hash_seed():
+@pytest.mark.parametrize(("tier", "count"), [("core", "25"), ("node", "4")])
+def test_the_same_seeds_give_the_same_traces_whatever_the_hash_seed(tier, count):
     traces = set()
     for hash_seed in ("0", "1", "4711"):
-        command = [sys.executable, "-m", "tests.simulation", "--schedules", "25", "--seed", "100", "--workers", "1"]
+        options = ["--tier", tier, "--schedules", count, "--seed", "100", "--workers", "1"]
+        command = [sys.executable, "-m", "tests.simulation", *options]
         environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
         traces.add(next(line for line in done.stdout.splitlines() if line.startswith("traces")))

@@ -228,7 +228,7 @@ class WholeNode:
         self.runner = ConsensusRunner(ports, settings)
         consensus = ConsensusReactor(self.runner, self.clock)
         self.runner.join(WatchedGossip(self, consensus))
-        service = SyncService(self.runner, self.clock, height=len(self.ledger.blocks))
+        service = SyncService(_Follower(self), self.clock, height=len(self.ledger.blocks))
         sync = BlockSyncReactor(_Blocks(self), service, self.clock)
         service.join(sync)
         evidence = EvidenceReactor(self.pool, consensus.peer_height, self.clock, arrived=self.runner.wake)
@@ -248,23 +248,30 @@ class WholeNode:
             self.world.fail("no halt", f"{task.get_name()} of node {self.index} ended: {error!r}", error)
 
     def die(self) -> None:
-        """Lose power."""
+        """Die at once."""
         world, rng = self.world, self.world.streams["crash"]
         self.is_up = False
         self.life += 1
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
-        torn = rng.choice((0, 0, 1, 7, 40, 4_000))
-        if any(
-            len(file.content) > len(file.durable) for d in self.disk.directories.values() for file in d.files.values()
-        ):
-            world.fault("crash with loss of unsynced log")
-            if torn:
-                world.fault("torn write")
-        self.disk.lose_power(torn_bytes=torn)
+        self._lose(rng)
         world.fault("crash")
         world.mesh.node_down(self.index)
+
+    def _lose(self, rng) -> None:
+        """A killed process leaves what it wrote to the kernel; a loss of power only what was synced."""
+        if rng.random() < 0.4:
+            self.world.fault("process killed")
+            self.disk.crash()
+            return
+        torn = rng.choice((0, 0, 1, 7, 40, 4_000))
+        files = [file for directory in self.disk.directories.values() for file in directory.files.values()]
+        if any(len(file.content) > len(file.durable) for file in files):
+            self.world.fault("crash with loss of unsynced log")
+            if torn:
+                self.world.fault("torn write")
+        self.disk.lose_power(torn_bytes=torn)
 
     def check_life(self, life: int) -> None:
         """Raise PowerLoss in a life that is over."""
@@ -331,6 +338,23 @@ class WholeNode:
         return key in self.committed_evidence
 
 
+class _Follower:
+    """`sync.service.Follower`: the runner; what block sync applied is counted."""
+
+    def __init__(self, node: WholeNode) -> None:
+        self._world = node.world
+        self._runner = node.runner
+        self.set_catching_up = node.runner.set_catching_up
+
+    @property
+    def view(self):
+        return self._runner.view
+
+    async def apply_synced(self, value: bytes, commit) -> None:
+        await self._runner.apply_synced(value, commit)
+        self._world.fault("block synced")
+
+
 class _Blocks:
     """`BlockSource` of the block sync reactor."""
 
@@ -378,5 +402,6 @@ class _Watch:
             consensus=SimpleNamespace(evidence=block.evidence),
         )
         for raw in block.evidence:
+            node.world.fault("evidence in a block")
             node.committed_evidence.add(node.world.evidence_hash(raw))
-        node.pool.block_committed(evidence, None)
+        node.pool.block_committed(evidence, SimpleNamespace(next_params=ChainParams()))
