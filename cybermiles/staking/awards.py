@@ -68,7 +68,9 @@ def share_out_one(state: StakingState) -> None:
     if not len(seats):
         return
     seat = SEAT_WORD.load(state.storage, seats.slot_of(state.height % len(seats)))
-    close_book(state, open_book(state.storage, seat.candidate))
+    book = open_book(state.storage, seat.candidate)
+    book.compound()
+    close_book(state, book)
 
 
 def _divide(amount: int, signers: Sequence[Signer]) -> list[tuple[int, int]]:

@@ -5,11 +5,13 @@ a delegation is shares of a pool. Awards raise tokens per share and slashes lowe
 
     awards ─► pending ─┐ whenever the book is opened
                        ▼
-    by tokens: each pool's part · (1 - rate) ─► that pool        own part + what the rates keep ─► pool 0
+    by weight: each pool's part · (1 - rate) ─► that pool        own part + what the rates keep ─► pool 0
                each rounded down; the remainder stays pending
 
-Awards wait as pending so that a block changes one word of a candidate. Sharing them out later gives everybody the same
-as sharing them out at once would, less the compounding of a few blocks: nothing else changes a pool before it.
+Awards wait as pending so that a block changes one word of a candidate. Nothing changes a pool before they are shared
+out, so everybody gets the same as at once. What a pool got earns awards itself only from the candidate's next turn on
+(`compound`, in every block for another member): until then it is `due`, and the pool's weight is its tokens without it.
+So nobody compounds more often by touching a book.
 
 Rounding is against who acts: shares for a deposit round down, shares for a withdrawal round up, what the last one
 leaves in a pool goes to the award pot. So tokens per share never fall but by slashes, and nobody takes from who stays.
@@ -21,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from cybermiles.errors import InvariantViolation
 from cybermiles.staking import contenders
-from cybermiles.staking.layout import AWARDS, MAX_POOLS, POOLS, STATUS, awards_of, candidate_slot, status_of
+from cybermiles.staking.layout import AWARDS, DUES, MAX_POOLS, POOLS, STATUS, awards_of, candidate_slot, status_of
 from cybermiles.staking.records import AWARDS_WORD, POOL_WORD, PPM, STATUS_WORD, Pool
 from cybermiles.staking.snapshots import keep_pools
 from cybermiles.state.slots import WORD_LIMIT
@@ -40,18 +42,22 @@ MAX_SHARES = 1 << 127
 class Book:
     """One candidate's pools in memory, with all awards shared out. Writing back is `close_book`."""
 
-    __slots__ = ("awards", "candidate", "pending", "pools", "residue", "status")
+    __slots__ = ("awards", "candidate", "dues", "pending", "pools", "residue", "status")
     pending: int
     """What the rounding of the awards left. Wei."""
     residue: int
     """Wei that belong to nobody any more: what the last share of a pool left, and the part of an owner who left."""
 
-    def __init__(self, candidate: int, status: Status, awards: Awards, pools: list[Pool]) -> None:
+    def __init__(
+        self, candidate: int, status: Status, awards: Awards, pools: list[Pool], dues: list[int] | None = None
+    ) -> None:
         self.candidate = candidate
         self.status = status
         self.awards = awards
         self.pools = pools
-        self.pending, self.residue = _share_out(pools, awards.pending)
+        self.dues = [0] * len(pools) if dues is None else dues
+        """Part of each pool's tokens that has no weight yet. Wei."""
+        self.pending, self.residue = _share_out(pools, self.dues, awards.pending)
 
     @property
     def stake(self) -> int:
@@ -96,12 +102,25 @@ class Book:
 
     def remove(self, pool: int, shares: int, tokens: int) -> None:
         """Take shares and tokens out of a pool; what the last share leaves is nobody's."""
+        self.cut(pool, tokens)
         held = self.pools[pool]
-        held = held._replace(tokens=held.tokens - tokens, shares=held.shares - shares)
+        held = held._replace(shares=held.shares - shares)
         if not held.shares:
             self.residue += held.tokens
             held = held._replace(tokens=0)
+            self.dues[pool] = 0
         self.pools[pool] = held
+
+    def cut(self, pool: int, tokens: int) -> None:
+        """Take tokens out of a pool, the same part of those with weight and those without, rounded up of the latter."""
+        held = self.pools[pool]
+        if tokens:
+            self.dues[pool] -= -(-self.dues[pool] * tokens // held.tokens)
+            self.pools[pool] = held._replace(tokens=held.tokens - tokens)
+
+    def compound(self) -> None:
+        """Give all tokens weight."""
+        self.dues = [0] * len(self.pools)
 
     def pool_at(self, rate: int) -> int | None:
         """Return the pool of a rate, a new or an empty one where none has it; None where all are in use.
@@ -118,6 +137,7 @@ class Book:
         if len(self.pools) > MAX_POOLS:
             return None
         self.pools.append(Pool(0, 0, rate))
+        self.dues.append(0)
         return len(self.pools) - 1
 
     def _shares_for(self, pool: int, amount: int) -> int:
@@ -132,7 +152,8 @@ def open_book(storage: ReadStorage, candidate: int) -> Book:
     status = status_of(storage, candidate)
     first = candidate_slot(candidate) + POOLS
     pools = [POOL_WORD.load(storage, first + index) for index in range(status.pools + 1)]
-    return Book(candidate, status, awards_of(storage, candidate), pools)
+    dues = [storage.load(candidate_slot(candidate) + DUES + index) for index in range(status.pools + 1)]
+    return Book(candidate, status, awards_of(storage, candidate), pools, dues)
 
 
 def close_book(state: StakingState, book: Book) -> None:
@@ -148,6 +169,7 @@ def close_book(state: StakingState, book: Book) -> None:
         book.residue = 0
     for index, pool in enumerate(book.pools):
         POOL_WORD.store(storage, slot + POOLS + index, pool)
+        storage.store(slot + DUES + index, book.dues[index])
     book.status = book.status._replace(total=total, pools=len(book.pools) - 1)
     book.awards = book.awards._replace(pending=book.pending)
     STATUS_WORD.store(storage, slot + STATUS, book.status)
@@ -155,19 +177,18 @@ def close_book(state: StakingState, book: Book) -> None:
     contenders.refresh(state, book.candidate)
 
 
-def _share_out(pools: list[Pool], pending: int) -> tuple[int, int]:
+def _share_out(pools: list[Pool], dues: list[int], pending: int) -> tuple[int, int]:
     """Add awards to the pools; return the remainder and the part of an owner who has no stake here any more."""
-    total = sum(pool.tokens for pool in pools)
+    weights = [pool.tokens - due for pool, due in zip(pools, dues, strict=True)]
+    total = sum(weights)
     if not pending or not total:
         return pending, 0
-    kept = sum(pool.tokens * pool.rate for pool in pools)
-    own = pending * pools[OWN].tokens // total + pending * kept // (total * PPM)
-    rest = pending - own
-    for index, pool in enumerate(pools[1:], start=1):
-        gain = pending * pool.tokens * (PPM - pool.rate) // (total * PPM)
-        pools[index] = pool._replace(tokens=pool.tokens + gain)
-        rest -= gain
-    if not pools[OWN].shares:
-        return rest, own
-    pools[OWN] = pools[OWN]._replace(tokens=pools[OWN].tokens + own)
-    return rest, 0
+    kept = sum(weight * pool.rate for weight, pool in zip(weights, pools, strict=True))
+    own = pending * weights[OWN] // total + pending * kept // (total * PPM)
+    gains = [pending * w * (PPM - pool.rate) // (total * PPM) for w, pool in zip(weights, pools, strict=True)]
+    gains[OWN] = own if pools[OWN].shares else 0
+    for index, gain in enumerate(gains):
+        pools[index] = pools[index]._replace(tokens=pools[index].tokens + gain)
+        dues[index] += gain
+    left_out = own - gains[OWN]
+    return pending - sum(gains) - left_out, left_out

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from cybermiles.staking.state import StakingState
     from cybermiles.state.slots import ReadStorage, Storage
 
-INDEX_SCALE = 10**18
+INDEX_SCALE = 2**128
 """Slashed wei per share, times this, is what a pool counts up."""
 
 
@@ -112,9 +112,9 @@ def slash_index(storage: ReadStorage, candidate: int, pool: int) -> int:
 
 
 def slashed_of(storage: ReadStorage, holding: Holding) -> int:
-    """Return what slashes took from a delegation, rounded down, less the part of what left it. Wei."""
+    """Return what slashes took from a delegation, rounded up, less the part of what left it. Wei."""
     since = slash_index(storage, holding.candidate, holding.pool) - holding.index
-    return holding.past.slashed + holding.shares * since // INDEX_SCALE
+    return holding.past.slashed - (-holding.shares * since // INDEX_SCALE)
 
 
 def count_slashed(storage: ReadStorage, holding: Holding) -> None:

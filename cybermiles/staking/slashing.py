@@ -98,7 +98,7 @@ def slash(state: StakingState, candidate: int, fault: Fault, *, ratio: int, heig
     for index, pool in enumerate(book.pools):
         cut = -(-pool.tokens * ratio // PPM)
         if cut:
-            book.pools[index] = pool._replace(tokens=pool.tokens - cut)
+            book.cut(index, cut)
             storage.add(slot + SLASH_INDEX + index, cut * INDEX_SCALE // pool.shares)
             burnt += cut
     state.burn(burnt)

@@ -69,6 +69,7 @@ def audit_candidate(storage, candidate):
         assert pool.shares == sum_of_shares, "shares are somebody's"
         assert sum_of_worths <= pool.tokens < sum_of_worths + len(holders) + 1, "and so are tokens, but for rounding"
     assert book.stake + book.residue == status.total + awards.pending
+    assert all(0 <= due <= pool.tokens for due, pool in zip(book.dues, book.pools, strict=True))
     watch = watch_of(storage, candidate)
     first = items_slot(candidate_slot(candidate) + MISSED)
     bits = sum(storage.load((first + i) % 2**256).bit_count() for i in range(-(-watch.window // 256)))

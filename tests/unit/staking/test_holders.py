@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cybermiles.chain.params import ChainParams
-from cybermiles.staking.book import MAX_SHARES, Book
+from cybermiles.staking.book import MAX_SHARES, Book, close_book, open_book
 from cybermiles.staking.delegations import ALL
 from cybermiles.staking.errors import BelowMinimum, SelfStakeTooLow
 from cybermiles.staking.exits import PAID_PER_BLOCK
@@ -261,6 +261,26 @@ def test_leaving_in_crumbs_gains_nothing(stake, crumbs, moves):
 @given(st.integers(T, 40 * T))
 def test_coming_and_going_at_once_gains_nothing(stake):
     assert life([stake], [], []) <= stake
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(0, 3), max_size=40), st.integers(1, 10**24))
+def test_touching_a_book_compounds_nothing(touches, minted):
+    """With and without somebody opening and closing the books: all the same, but for the rounding of each time."""
+    worths = []
+    for touched in (False, True):
+        economy = Staking(ChainParams())
+        economy.delegate(10, 0, M)
+        economy.delegate(11, 1, 3 * M)
+        economy.grant(0, 10, 7)
+        for candidate in [*touches, *[0] * 20]:
+            if touched:
+                close_book(economy.state, open_book(economy.storage, candidate + 1))
+            economy.end(minted=minted)
+        worths.append(
+            [delegation_view(economy.storage, account(h), c).awards for h, c in ((0, 1), (10, 1), (1, 2), (11, 2))]
+        )
+    assert all(abs(a - b) <= 2 * len(touches) + 50 for a, b in zip(*worths, strict=True))
 
 
 # Snapshots
