@@ -18,7 +18,7 @@ from cybermiles.crypto.hashing import keccak256
 from cybermiles.crypto.secp256k1 import address_of
 from cybermiles.errors import ConfigError
 from cybermiles.node.data_dir import DataDir
-from cybermiles.p2p.identity import Endpoint, PeerAddress
+from cybermiles.p2p.identity import Endpoint, PeerAddress, ip_address
 from cybermiles.types.primitives import WEI_PER_CMT, Address, Wei
 from cybermiles.types.validator import Validator
 
@@ -147,6 +147,12 @@ def _create_node(home: Path, endpoint: Endpoint, rpc_port: int, operator: Addres
     )
 
 
+def _is_public(plan: NetworkPlan) -> bool:
+    """Whether all nodes are on the Internet, where no peer needs to tell an address of a private network."""
+    addresses = [ip_address(host) for host in plan.hosts]
+    return bool(addresses) and all(address is not None and address.is_global for address in addresses)
+
+
 def _settings(node: NetworkNode, others: list[str], plan: NetworkPlan) -> str:
     endpoint = node.address.endpoint
     listen_host = ANYWHERE if plan.hosts else LOOPBACK
@@ -168,7 +174,7 @@ def _settings(node: NetworkNode, others: list[str], plan: NetworkPlan) -> str:
         f'listen_host = "{listen_host}"',
         f"listen_port = {endpoint.port}",
         *([f'external_address = "{endpoint}"'] if plan.hosts else []),
-        "allow_private_addresses = true",
+        f"allow_private_addresses = {json.dumps(not _is_public(plan))}",
         "persistent_peers = [",
         *(f"  {json.dumps(other)}," for other in others),
         "]",

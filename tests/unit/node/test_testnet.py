@@ -51,6 +51,19 @@ def test_on_one_machine_ports_are_distinct_and_everybody_knows_everybody(tmp_pat
         assert node.address.id == DataDir(node.home).load_or_create_node_key().id
 
 
+@pytest.mark.parametrize(
+    ("hosts", "allowed"),
+    [
+        (("10.0.0.1", "10.0.0.2"), True),
+        (("a.example", "9.9.9.9"), True),
+        (("9.9.9.9", "8.8.8.8"), False),
+    ],
+)
+def test_on_the_internet_nobody_can_make_nodes_dial_into_their_own_network(tmp_path, hosts, allowed):
+    _, nodes = create_testnet(tmp_path, plan(2, hosts=hosts))
+    assert {load_config(node.home, {}, {}).p2p.allow_private_addresses for node in nodes} == {allowed}
+
+
 def test_with_hosts_every_node_listens_on_all_addresses_at_the_same_port(tmp_path):
     _, nodes = create_testnet(tmp_path, plan(2, hosts=("a.example", "10.0.0.2")))
     configs = [load_config(node.home, environment={}) for node in nodes]
