@@ -32,8 +32,8 @@ PARAMS = (
     "block_interval_ms=200",
     "clock_precision_ms=86400000",
     "validator_size_threshold=1/1",
-    "absence_window=40",
-    "max_absences=15",
+    "absence_window=60",
+    "max_absences=36",
     "jail_seconds=20",
     "gov_notice_seconds=0",
     "gov_voting_seconds=40",
@@ -134,8 +134,10 @@ def add_node(cluster):
         f'[node]\nnetwork = "devnet"\n\n[rpc]\nport = {rpc}\n\n[p2p]\nmoniker = "{home.name}"\nlisten_host = "127.0.0.1"\n'
         f"listen_port = {p2p}\nallow_private_addresses = true\npersistent_peers = [{peers}]\n"
     )
+    id_ = CliRunner().invoke(main, ["node", "show-id", "--home", str(home), "--json"])
+    address = f"{json.loads(id_.stdout)['id']}@127.0.0.1:{p2p}"
     url = f"http://127.0.0.1:{rpc}"
-    node = Node(cluster, {"name": home.name, "home": str(home), "rpc": url, "p2p": "", "validator": ""})
+    node = Node(cluster, {"name": home.name, "home": str(home), "rpc": url, "p2p": address, "validator": ""})
     cluster.nodes.append(node)
     cluster.start()
     cluster.wait_for(lambda: node.height() >= cluster.nodes[0].height() - 1 > 0, "the new node is in step")
