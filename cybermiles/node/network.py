@@ -82,7 +82,7 @@ class NodeNetwork:
         self.sync = SyncService(runner, clock, height=application.height, output=progress_output(sys.stderr))
         self._consensus = ConsensusReactor(runner, clock)
         runner.join(MeteredGossip(self._consensus, metrics.consensus, clock))
-        self._blocks = BlockSyncReactor(application, self.sync, clock)
+        self._blocks = BlockSyncReactor(application, self.sync, clock, max_block_bytes=document.params.max_value_bytes)
         self.sync.join(self._blocks)
         self._transactions = MempoolReactor(parts.mempool, lambda: self.sync.is_catching_up, clock)
         self._evidence = EvidenceReactor(parts.evidence, self._consensus.peer_height, clock, arrived=runner.wake)

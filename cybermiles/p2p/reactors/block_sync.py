@@ -7,13 +7,14 @@ loaded at a time and only when the one before has left for its queue, and at mos
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from cybermiles.p2p.multiplex import ChannelSpec
 from cybermiles.p2p.rate_limit import TokenBucket
 from cybermiles.p2p.scoring import Offence, PeerViolation
 from cybermiles.p2p.wire.block_sync import (
+    MAX_BLOCK_BYTES,
     MAX_MESSAGE_BYTES,
     BlockRequest,
     BlockResponse,
@@ -107,7 +108,13 @@ class BlockSyncReactor:
         ),
     )
 
-    def __init__(self, source: BlockSource, service: Syncing, clock: Clock) -> None:
+    def __init__(
+        self, source: BlockSource, service: Syncing, clock: Clock, *, max_block_bytes: int = MAX_BLOCK_BYTES
+    ) -> None:
+        """`max_block_bytes` is the wire size of the chain's largest block: each peer may keep as much waiting here."""
+        (channel,) = self.channels
+        limit = max_block_bytes + MAX_MESSAGE_BYTES - MAX_BLOCK_BYTES
+        self.channels = (replace(channel, max_message_bytes=limit),)
         self._source = source
         self._service = service
         self._news = News(clock)

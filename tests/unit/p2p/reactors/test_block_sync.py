@@ -17,6 +17,7 @@ from cybermiles.p2p.reactors.block_sync import (
 )
 from cybermiles.p2p.scoring import Offence
 from cybermiles.p2p.wire.block_sync import (
+    MAX_MESSAGE_BYTES,
     BlockRequest,
     BlockResponse,
     NoBlock,
@@ -172,6 +173,14 @@ def test_more_open_requests_than_any_node_makes_are_a_flood():
     with pytest.raises(ProtocolViolation, match="open block requests") as refused:
         node.say(peer, BlockRequest(1))
     assert refused.value.offence is Offence.FLOOD
+
+
+def test_a_peer_keeps_no_more_waiting_than_the_chains_largest_block():
+    node = Node()
+    (channel,) = BlockSyncReactor(node.chain, node.service, node.clock, max_block_bytes=10_000).channels
+    largest = BlockResponse(2**64 - 1, bytes(10_000), Commit(2**64 - 1, 2**32 - 1, bytes(32), (bytes(64),) * 3_000))
+    assert len(encode_block_sync(largest)) <= channel.max_message_bytes < 300_000
+    assert node.reactor.channels[0].max_message_bytes == MAX_MESSAGE_BYTES
 
 
 def test_statuses_without_end_are_a_flood():
