@@ -31,9 +31,10 @@ from cybermiles.rpc.ports import (
 from cybermiles.rpc.service import RpcPorts, build_server
 from cybermiles.runtime.clock import ManualClock
 from cybermiles.runtime.event_bus import EventBus
-from cybermiles.staking.layout import ID_OF
+from cybermiles.staking.layout import ID_OF, MISSED, WATCH, candidate_slot
+from cybermiles.staking.records import WATCH_WORD
 from cybermiles.state.reader import NoState, StateChanges
-from cybermiles.state.slots import mapping_slot
+from cybermiles.state.slots import items_slot, mapping_slot
 from cybermiles.state.trie import TrieStateReader, ordered_root, update_root
 from cybermiles.system.abi import load_abi, load_document
 from cybermiles.system.interface import ADDRESSES
@@ -121,6 +122,13 @@ def log(*topics, address=CONTRACT, data=b"\x01\x02"):
     return Log(address, tuple(topics), data)
 
 
+def absent_candidate():
+    """Return staking's storage with one candidate, whose bits of heights 0 and 3 are set in a window of 5."""
+    first = candidate_slot(1)
+    watch = WATCH_WORD.unpack(0)._replace(missed=2, window=5)
+    return {mapping_slot(ID_OF, SENDER): 1, first + WATCH: WATCH_WORD.pack(watch), items_slot(first + MISSED): 0b01001}
+
+
 class FakeChain:
     """A `ChainReader` that blocks are added to."""
 
@@ -143,7 +151,7 @@ class FakeChain:
                 CONTRACT: (1, 0, Hash32(keccak256(CODE))),
                 STAKING: (1, 0, Hash32(keccak256(CODE))),
             },
-            storage={CONTRACT: {0: 28, 1: 2**256 - 1, 1000: 7}, STAKING: {mapping_slot(ID_OF, SENDER): 1}},
+            storage={CONTRACT: {0: 28, 1: 2**256 - 1, 1000: 7}, STAKING: absent_candidate()},
         )
         update = update_root(self.nodes, NoState(), EMPTY_TRIE_ROOT, changes)
         self.nodes.apply(update)

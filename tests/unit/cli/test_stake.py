@@ -217,6 +217,11 @@ def test_declaring_proves_the_key_of_the_node_s_home(cmt, node, tmp_path):
     assert cmt(*arguments, "--key", proof["key"], signs=True)[0] == 2
     code, _, err = cmt("stake", "rotate-key", "--node-home", home, signs=True)
     assert (code, "cmt key rotate" in err) == (78, True)
+    rotated = json.loads(CliRunner().invoke(main, ["key", "rotate", "--home", str(home), "--json"]).stdout)
+    assert cmt("stake", "rotate-key", "--node-home", home, signs=True)[0] == 0
+    new, signature = load_abi(STAKING_ABI).functions["rotateConsensusKey"].decode_arguments(node.sent[-1].data)
+    assert "0x" + new.hex() == rotated["new_public_key"] != proof["key"]
+    assert ed25519.verify(new, key_proof_bytes(CHAIN_ID, genesis, BOB), signature)
 
 
 def test_a_dry_run_prints_the_unsigned_transaction_and_needs_no_key(cmt, node):
