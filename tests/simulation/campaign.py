@@ -87,7 +87,7 @@ def run_plan(plan: Plan, options: Options, *, keep_trace: int = 0) -> Result:
 def _world(plan: Plan, options: Options, keep_trace: int):
     if options.tier == "core":
         return CoreWorld(plan, keep_trace=keep_trace)
-    return NodeWorld(plan, keep_trace=keep_trace)
+    return NodeWorld(plan, keep_trace=keep_trace, application=options.application)
 
 
 def run_seed(options: Options, seed: int) -> Result:

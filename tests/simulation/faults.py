@@ -51,5 +51,8 @@ NODE_FAULTS = (
     "peer dropped for an offence",
     "evidence in a block",
     "block synced",
+    "transactions in a block",
     *(f"byzantine sync: {answer}" for answer in SYNC_ANSWERS),
 )
+REAL_FAULTS = ("transactions in a block", "evidence in a block", "block synced", "crash at a disk operation")
+"""Few schedules run the real application; these show that its part was played."""

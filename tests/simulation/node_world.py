@@ -9,10 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cybermiles.consensus.core.timeouts import EngineSettings
-from cybermiles.crypto.hashing import keccak256
-from cybermiles.p2p.reactors.block_sync import BLOCK_SYNC_CHANNEL, BlockSyncReactor
-from cybermiles.p2p.reactors.consensus import ConsensusReactor
-from cybermiles.p2p.reactors.evidence import EvidenceReactor
+from cybermiles.p2p.reactors.block_sync import BLOCK_SYNC_CHANNEL
 from cybermiles.p2p.wire.block_sync import (
     BlockRequest,
     BlockResponse,
@@ -21,13 +18,13 @@ from cybermiles.p2p.wire.block_sync import (
     decode_block_sync,
     encode_block_sync,
 )
-from cybermiles.types.commit import EMPTY_COMMIT
 from cybermiles.types.part_set import PartsHeader, split
 from cybermiles.types.primitives import ZERO_HASH, Hash32
 from cybermiles.types.rotation import first_rotation
 from cybermiles.types.vote import Vote
 from tests.simulation import keys
 from tests.simulation.adversary import Adversary
+from tests.simulation.chains import RealChain, StubChain
 from tests.simulation.checker import Checker, Violation
 from tests.simulation.core_world import liveness_bound_ms
 from tests.simulation.director import Director
@@ -36,12 +33,13 @@ from tests.simulation.mesh import Mesh
 from tests.simulation.messages import Body
 from tests.simulation.network import Links
 from tests.simulation.streams import Streams
-from tests.simulation.stub_application import GENESIS_TIME, StubBlock, block_hash, decode_block, rotations_from
+from tests.simulation.stub_application import rotations_from
 from tests.simulation.trace import Trace
 from tests.simulation.whole_node import PowerLoss, WholeNode
 from tests.simulation.wire import consensus_messages, encoded
 
 if TYPE_CHECKING:
+    from cybermiles.p2p.multiplex import ChannelSpec
     from tests.simulation.plan import Plan
 
 START_MS = 1_700_000_000_000
@@ -66,8 +64,9 @@ class NodeWorld:
 
     start_ms = START_MS
 
-    def __init__(self, plan: Plan, *, keep_trace: int = 0) -> None:
+    def __init__(self, plan: Plan, *, keep_trace: int = 0, application: str = "stub") -> None:
         self.plan = plan
+        self.chain_type = StubChain if application == "stub" else RealChain
         self.streams = Streams(plan.seed)
         self.trace = Trace(keep_trace)
         self.faults: Counter[str] = Counter()
@@ -81,8 +80,8 @@ class NodeWorld:
         self.links = Links(plan, self.streams, self.faults)
         self.director = Director(plan, self.streams, self.proposer)
         self.adversary = Adversary(self) if plan.byzantine else None
-        reactors = (ConsensusReactor, BlockSyncReactor, EvidenceReactor)
-        self.specs = {spec.id: spec for reactor in reactors for spec in reactor.channels}
+        self.specs: dict[int, ChannelSpec] = {}
+        """Of the nodes' reactors, by channel."""
         self.mesh = Mesh(self)
         self.nodes = {index: WholeNode(self, index) for index in self.correct}
         self.is_stable = False
@@ -94,6 +93,8 @@ class NodeWorld:
         self._junk: dict[bytes, bytes] = {}
         self._app_hashes = {0: ZERO_HASH}
         self._over = asyncio.Event()
+        self._submitted = 0
+        self._clients: set[asyncio.Task] = set()
 
     # ---- running
 
@@ -123,6 +124,7 @@ class NodeWorld:
         for jump in plan.jumps:
             self.later(jump.at_ms, self._jump, jump)
         self.later(plan.gst_ms, self._stabilize)
+        self.later(500, self._submit)
         if self.adversary is not None:
             self.later(1_000, self._lying_status)
         await self._over.wait()
@@ -178,6 +180,21 @@ class NodeWorld:
     def later(self, after_ms: float, function, *arguments) -> None:
         """Call the function after that much virtual time."""
         self.loop.call_later(after_ms / 1_000, function, *arguments)
+
+    def _submit(self) -> None:
+        """Give some node a few transactions, while faults happen."""
+        rng = self.streams["transactions"]
+        node = self.nodes[rng.choice(self.correct)]
+        if node.is_up:
+            count = rng.randint(1, 3)
+            raws = [self.chain_type.transaction(self._submitted + number, rng) for number in range(count)]
+            self._submitted += count
+            task = self.loop.create_task(node.chain.transactions.submit_batch(raws), name="client")
+            self._clients.add(task)
+            task.add_done_callback(self._clients.discard)
+            self.fault("transactions")
+        if not self.is_stable:
+            self.later(rng.uniform(300, 2_000), self._submit)
 
     # ---- faults
 
@@ -315,13 +332,13 @@ class NodeWorld:
         rng = self.streams["lying sync"]
         answer = rng.choice(SYNC_ANSWERS)
         self.fault(f"byzantine sync: {answer}")
-        known = [node.ledger.blocks for node in self.nodes.values() if node.height() >= request.height]
+        known = [node.chain for node in self.nodes.values() if node.height() >= request.height]
         if answer == "silence":
             return
         if answer == "no block" or not known:
             reply = NoBlock(request.height)
         else:
-            value, commit = known[0][request.height - 1]
+            value, commit = known[0].block(request.height)
             other = self.make_value(liar, request.height, rng.getrandbits(32), is_valid=True, ahead=0).value
             signatures = tuple(reversed(commit.signatures))
             wrong = type(commit)(commit.height, commit.round, commit.block_hash, signatures)
@@ -365,23 +382,24 @@ class NodeWorld:
 
     def make_value(self, liar: int, height: int, salt: int, *, is_valid: bool, ahead: int) -> NodeValue:
         """Return a liar's block on the parent that correct nodes decided."""
-        known = [node.ledger.blocks for node in self.nodes.values() if node.height() >= height - 1]
-        parent, commit, before = ZERO_HASH, EMPTY_COMMIT, GENESIS_TIME
-        if known and height > 1:
-            value, commit = known[0][height - 2]
-            parent, before = block_hash(value), decode_block(value).timestamp
-        timestamp = max(self.wall_ms() // 1_000 + ahead, before + 1)
-        app_hash = self._app_hashes.get(height - 1, ZERO_HASH) if is_valid else Hash32(b"\xee" * 32)
-        block = StubBlock(height, parent, app_hash, self.keys[liar].address, timestamp, salt, commit, (), b"")
-        return self._node_value(height, block.encode(), timestamp)
+        nodes = [node for node in self.nodes.values() if node.chain is not None]
+        node = next((n for n in nodes if n.height() == height - 1), max(nodes, key=WholeNode.height))
+        on_top = min(height, node.height() + 1)
+        timestamp = self.wall_ms() // 1_000 + ahead
+        made = node.chain.make_value(liar, on_top, salt, is_valid=is_valid, timestamp=timestamp)
+        return self._node_value(height, *made)
 
-    def _node_value(self, height: int, value: bytes, timestamp: int) -> NodeValue:
-        return NodeValue(height, value, block_hash(value), split(value).header, timestamp)
+    def _node_value(self, height: int, value: bytes, hash_: Hash32, timestamp: int) -> NodeValue:
+        return NodeValue(height, value, hash_, split(value).header, timestamp)
 
-    def value_built(self, height: int, value: bytes) -> None:
+    def app_hash(self, height: int) -> bytes:
+        """Return the application's hash after a height that a correct node decided."""
+        return self._app_hashes[height]
+
+    def value_built(self, height: int, value: bytes, hash_: Hash32, timestamp: int) -> None:
         """A correct node built a block."""
         if self.adversary is not None:
-            self.adversary.learn_value(self._node_value(height, value, decode_block(value).timestamp))
+            self.adversary.learn_value(self._node_value(height, value, hash_, timestamp))
 
     def rubbish_parts(self, seed: bytes) -> PartsHeader:
         """Return parts that are no block."""
@@ -395,13 +413,9 @@ class NodeWorld:
         """Return the blocks of the script's target round."""
         return [] if self.adversary is None else self.adversary.announced(*self.plan.target)
 
-    def evidence_hash(self, raw: bytes) -> Hash32:
-        """Return the id of encoded evidence."""
-        return Hash32(keccak256(raw))
-
-    def committed(self, node: WholeNode, height: int, value: bytes, app_hash: bytes, commit) -> None:
+    def committed(self, node: WholeNode, height: int, hash_: bytes, app_hash: bytes, commit) -> None:
         """A node made a block durable."""
-        self.trace.record(self.now_ms, node.index, "decided", height, block_hash(value).hex()[:8])
+        self.trace.record(self.now_ms, node.index, "decided", height, hash_.hex()[:8])
         self._app_hashes.setdefault(height, app_hash)
         self.checker.decided(node.index, commit)
         self.checker.committed(height, app_hash)

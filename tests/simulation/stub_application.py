@@ -77,6 +77,12 @@ def decode_block(value: bytes) -> StubBlock:
     )
 
 
+def transactions_of(block: StubBlock) -> list[bytes]:
+    """Return the raw transactions of a block. Raises DecodingError."""
+    *raws, _ = rlp.as_list(rlp.decode(block.payload)) if block.payload else [b""]
+    return [rlp.as_bytes(raw) for raw in raws]
+
+
 def block_hash(value: bytes) -> Hash32:
     """Return a block's id."""
     return Hash32(sha256(value).digest())
@@ -93,6 +99,8 @@ class Ledger:
 
     blocks: list[tuple[bytes, Commit]] = field(default_factory=list)
     app_hash: bytes = ZERO_HASH
+    transactions: dict[bytes, None] = field(default_factory=dict)
+    """Included so far."""
 
 
 class StubApplication:
@@ -144,7 +152,7 @@ class StubApplication:
             self._salt(),
             request.last_commit,
             request.evidence,
-            bytes(self._payload_bytes),
+            rlp.encode([*(transaction.raw for transaction in candidates), bytes(self._payload_bytes)]),
         )
         value = block.encode()
         verdict = self._judge(value)
@@ -180,6 +188,8 @@ class StubApplication:
             return "time"
         if info.validators.by_address(block.proposer) is None:
             return "proposer"
+        if any(raw in self._ledger.transactions for raw in transactions_of(block)):
+            return "a transaction twice"
         if info.height:
             try:
                 check_commit(block.last_commit, info.validators, info.height, info.block_hash)
@@ -202,6 +212,7 @@ class StubApplication:
         value, after = self._outcomes[self._finalized]
         self._watch.persist("before the batch")
         self._ledger.blocks.append((value, commit))
+        self._ledger.transactions |= dict.fromkeys(transactions_of(decode_block(value)))
         self._ledger.app_hash = after
         self._watch.committed(len(self._ledger.blocks), after, commit)
         self._watch.persist("after the batch")

@@ -1,4 +1,4 @@
-"""The pull-request gate: 2,000 schedules of the bare core and 200 of whole nodes, and every fault among them."""
+"""The pull-request gate: 2,000 schedules of the bare core, 240 of whole nodes, and every fault among them."""
 
 from __future__ import annotations
 
@@ -11,24 +11,28 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.campaign import Options, run_many, run_seed
-from tests.simulation.faults import CORE_FAULTS, NODE_FAULTS
+from tests.simulation.faults import CORE_FAULTS, NODE_FAULTS, REAL_FAULTS
 
 ROOT = Path(__file__).parents[2]
-SCHEDULES = {"core": 2_000, "node": 200}
-FAULTS = {"core": CORE_FAULTS, "node": NODE_FAULTS}
+KINDS = {
+    "core": (Options(), 2_000, CORE_FAULTS),
+    "node": (Options(tier="node"), 200, NODE_FAULTS),
+    "node with the real application": (Options(tier="node", application="real"), 40, REAL_FAULTS),
+}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("tier", SCHEDULES)
-def test_no_schedule_breaks_an_invariant_and_every_fault_happens(tier):
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_schedule_breaks_an_invariant_and_every_fault_happens(kind):
+    options, schedules, wanted = KINDS[kind]
     faults: Counter[str] = Counter()
     broken = {}
-    for result in run_many(range(SCHEDULES[tier]), Options(tier=tier), workers=2):
+    for result in run_many(range(schedules), options, workers=2):
         faults += result.faults
         if result.violation:
             broken[result.seed] = result.violation
     assert not broken
-    assert [kind for kind in FAULTS[tier] if not faults[kind]] == []
+    assert [fault for fault in wanted if not faults[fault]] == []
 
 
 @pytest.mark.parametrize(("tier", "seeds"), [("core", range(20)), ("node", range(4))])

@@ -44,11 +44,11 @@ class WanWorld(NodeWorld):
         distance = min((one - other) % VALIDATORS, (other - one) % VALIDATORS)
         return distance <= self._peers_each // 2
 
-    def value_built(self, height: int, value: bytes) -> None:
+    def value_built(self, height: int, value: bytes, hash_, timestamp: int) -> None:
         self._proposed_ms.setdefault(height, self.now_ms)
 
-    def committed(self, node, height: int, value: bytes, app_hash: bytes, commit) -> None:
-        super().committed(node, height, value, app_hash, commit)
+    def committed(self, node, height: int, hash_: bytes, app_hash: bytes, commit) -> None:
+        super().committed(node, height, hash_, app_hash, commit)
         if height > 1:  # the first one waits for connections
             self.decide_ms.append(self.now_ms - self._proposed_ms[height])
             self.rounds.append(commit.round)

@@ -6,10 +6,8 @@ What is simulated is around it: disk, worker, clock, connections, application. `
 from __future__ import annotations
 
 import asyncio
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
-from cybermiles.chain.params import ChainParams
 from cybermiles.consensus.evidence_pool import EvidencePool
 from cybermiles.consensus.ports import RunnerPorts
 from cybermiles.consensus.privval import FileSigner, create_state
@@ -20,6 +18,7 @@ from cybermiles.consensus.verifier import BatchVerifier
 from cybermiles.p2p.reactors.block_sync import BlockSyncReactor
 from cybermiles.p2p.reactors.consensus import ConsensusReactor
 from cybermiles.p2p.reactors.evidence import EvidenceReactor
+from cybermiles.p2p.reactors.mempool import MempoolReactor
 from cybermiles.sync.service import SyncService
 from cybermiles.types.evidence import verify_evidence
 from cybermiles.types.primitives import Hash32
@@ -28,9 +27,9 @@ from cybermiles.types.vote import Vote, VoteType
 from tests.fakes.disk import Disk
 from tests.simulation import keys
 from tests.simulation.loop import SimClock
-from tests.simulation.stub_application import GENESIS_TIME, Ledger, StubApplication, block_hash, decode_block
 
 if TYPE_CHECKING:
+    from tests.simulation.chains import RealChain, StubChain
     from tests.simulation.mesh import SimPeer
     from tests.simulation.node_world import NodeWorld
 
@@ -118,16 +117,6 @@ class WatchedGossip:
         self._view_changed(view)
 
 
-class NoTransactions:
-    """`consensus.ports.TransactionSource` of an idle chain."""
-
-    def candidates(self):
-        return ()
-
-    async def wait_for_transactions(self) -> None:
-        await asyncio.Event().wait()
-
-
 class PendingEvidence:
     """Storage of the evidence pool: small records that survive."""
 
@@ -171,7 +160,7 @@ class WholeNode:
         self.index = index
         self.key = world.keys[index]
         self.disk = Disk()
-        self.ledger = Ledger()
+        self.store = world.chain_type.new_store(world)
         self.evidence_records: dict[bytes, bytes] = {}
         self.committed_evidence: set[bytes] = set()
         self.clock = SimClock(world.loop, world.start_ms, world.skew_of(index))
@@ -179,6 +168,7 @@ class WholeNode:
         self.operations = 0
         self.is_up = False
         self.runner: ConsensusRunner | None = None
+        self.chain: StubChain | RealChain | None = None
         self._tasks: list[asyncio.Task] = []
         create_state(self.disk.directory("signer"), STATE, keys.CHAIN_ID, keys.GENESIS_HASH)
 
@@ -189,9 +179,7 @@ class WholeNode:
         self.life += 1
         self.is_up = True
         world, worker = self.world, SimWorker(self)
-        self.application = StubApplication(
-            self.ledger, world.rotation, _Watch(self), lambda: world.streams["values"].getrandbits(32), world.payload
-        )
+        self.chain = chain = world.chain_type(self, self.store)
         key = ValidatorKey(self.key.private, self.key.public)
         signer = FileSigner(
             key,
@@ -202,17 +190,17 @@ class WholeNode:
             worker=worker,
             sign_with=keys.sign,
         )
-        self.pool = EvidencePool(
-            params=ChainParams(),
-            history=self,
+        chain.evidence = EvidencePool(
+            params=chain.params,
+            history=chain.history,
             storage=PendingEvidence(self),
             verify=lambda evidence, validators: verify_evidence(evidence, validators, keys.CHAIN_ID, keys.GENESIS_HASH),
-            head_height=len(self.ledger.blocks),
+            head_height=chain.height,
         )
         ports = RunnerPorts(
-            application=self.application,
-            transactions=NoTransactions(),
-            evidence=WatchedEvidence(self.pool, world, self.index),
+            application=chain.application,
+            transactions=chain.transactions,
+            evidence=WatchedEvidence(chain.evidence, world, self.index),
             signer=WatchedSigner(signer, world),
             verifier=BatchVerifier(worker, keys.verify),
             clock=self.clock,
@@ -228,12 +216,14 @@ class WholeNode:
         self.runner = ConsensusRunner(ports, settings)
         consensus = ConsensusReactor(self.runner, self.clock)
         self.runner.join(WatchedGossip(self, consensus))
-        service = SyncService(_Follower(self), self.clock, height=len(self.ledger.blocks))
-        sync = BlockSyncReactor(_Blocks(self), service, self.clock)
+        service = SyncService(_Follower(self), self.clock, height=chain.height)
+        sync = BlockSyncReactor(chain, service, self.clock)
         service.join(sync)
-        evidence = EvidenceReactor(self.pool, consensus.peer_height, self.clock, arrived=self.runner.wake)
-        self.reactors = (consensus, sync, evidence)
+        evidence = EvidenceReactor(chain.evidence, consensus.peer_height, self.clock, arrived=self.runner.wake)
+        mempool = MempoolReactor(chain.transactions, lambda: service.is_catching_up, self.clock)
+        self.reactors = (consensus, sync, evidence, mempool)
         self._by_channel = {spec.id: reactor for reactor in self.reactors for spec in reactor.channels}
+        world.specs |= {spec.id: spec for reactor in self.reactors for spec in reactor.channels}
         loops = {"runner": self.runner, "sync": service} | {type(r).__name__: r for r in self.reactors}
         for name, part in loops.items():
             task = world.loop.create_task(part.run(), name=f"{self.index} {name}")
@@ -319,23 +309,7 @@ class WholeNode:
 
     def height(self) -> int:
         """The last durable height."""
-        return len(self.ledger.blocks)
-
-    # ---- History of the evidence pool
-
-    def validators(self, height: int):
-        """Return who decided a height."""
-        return self.world.validators
-
-    def timestamp(self, height: int) -> int | None:
-        """Return a committed height's header time."""
-        if height == 0:
-            return GENESIS_TIME
-        return decode_block(self.ledger.blocks[height - 1][0]).timestamp if height <= self.height() else None
-
-    def has_evidence(self, key: bytes) -> bool:
-        """Whether a block contains the evidence."""
-        return key in self.committed_evidence
+        return 0 if self.chain is None else self.chain.height
 
 
 class _Follower:
@@ -353,55 +327,3 @@ class _Follower:
     async def apply_synced(self, value: bytes, commit) -> None:
         await self._runner.apply_synced(value, commit)
         self._world.fault("block synced")
-
-
-class _Blocks:
-    """`BlockSource` of the block sync reactor."""
-
-    base = 1
-
-    def __init__(self, node: WholeNode) -> None:
-        self._node = node
-        self.load = node.application.load
-
-    @property
-    def height(self) -> int:
-        return self._node.height()
-
-
-class _Watch:
-    """What the application tells."""
-
-    def __init__(self, node: WholeNode) -> None:
-        self._node = node
-        self._life = node.life
-
-    async def work(self) -> None:
-        delay = self._node.world.application_ms()
-        if delay:
-            await asyncio.sleep(delay / 1_000)
-        self._node.check_life(self._life)
-
-    def persist(self, what: str) -> None:
-        self._node.persist(self._life, what)
-
-    def block_accepted(self, height: int, hash_: bytes) -> None:
-        self._node.world.checker.block_accepted(height, hash_)
-
-    def proposed(self, height: int, value: bytes) -> None:
-        self._node.world.value_built(height, value)
-
-    def committed(self, height: int, app_hash: bytes, commit) -> None:
-        node = self._node
-        value = node.ledger.blocks[-1][0]
-        node.world.committed(node, height, value, app_hash, commit)
-        block = decode_block(value)
-        evidence = SimpleNamespace(
-            height=height,
-            header=SimpleNamespace(timestamp=block.timestamp, hash=block_hash(value)),
-            consensus=SimpleNamespace(evidence=block.evidence),
-        )
-        for raw in block.evidence:
-            node.world.fault("evidence in a block")
-            node.committed_evidence.add(node.world.evidence_hash(raw))
-        node.pool.block_committed(evidence, SimpleNamespace(next_params=ChainParams()))
