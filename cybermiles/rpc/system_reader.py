@@ -44,14 +44,17 @@ class SystemReader:
         try:
             return await self._executor.estimate_gas(self._message(sender, call), self._chain.head_height(), {})
         except CallFailed as failed:
-            raise refused(failed.result) from failed
+            raise refused(failed.result, str(failed)) from failed
 
     def _message(self, sender: Address, call: SystemCall) -> CallMessage:
         gas = min(self._limits.call_gas_max, self._chain.params.block_gas_limit)
         return CallMessage(sender=sender, to=call.to, gas=gas, gas_price=0, value=call.value, data=call.data)
 
 
-def refused(result: ExecutionResult) -> RpcError:
-    """Return the error for a call that failed, with the contract's reason in words."""
-    error, reason = failed_call(result), explain(result.output)
+def refused(result: ExecutionResult, message: str | None = None) -> RpcError:
+    """Return the error for a call of a system contract that failed, with the contract's reason in words.
+
+    `message` is that of another failure than a revert.
+    """
+    error, reason = failed_call(result, message), explain(result.output)
     return error if reason is None else RpcError(error.code, f"{error}: {reason}", error.data)

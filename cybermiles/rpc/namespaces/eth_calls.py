@@ -1,7 +1,8 @@
 """`eth_call`, `eth_estimateGas`, `eth_createAccessList`: code run on a state that is thrown away.
 
 The executor runs it elsewhere. EIP-7702 authorizations of a call are played as state overrides: each valid
-one gives its account the delegation code, and an estimate adds what each costs.
+one gives its account the delegation code, and an estimate adds what each costs. Where a system contract refuses, the
+message says why in words, for wallets that show it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cybermiles.execution.simulate import AccountOverride, BlockOverride
+from cybermiles.chain.predeploys import SYSTEM_CONTRACTS
+from cybermiles.execution.simulate import AccountOverride, BlockOverride, CallFailed
 from cybermiles.rpc.block_references import Tag, parse_block_reference, state_height
 from cybermiles.rpc.errors import failed_call
 from cybermiles.rpc.jsonrpc import SERVER_ERROR, RpcError
@@ -17,6 +19,7 @@ from cybermiles.rpc.methods import Method, Param
 from cybermiles.rpc.quantities import encode_data
 from cybermiles.rpc.schemas import overrides_parser, parse_block_override, parse_call
 from cybermiles.rpc.serializers import encode_access_list
+from cybermiles.rpc.system_reader import refused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,7 +87,7 @@ class EthCalls:
             block_overrides,
         )
         if result.failure is not None:
-            raise failed_call(result)
+            raise refused(result) if call.to in SYSTEM_CONTRACTS else failed_call(result)
         return encode_data(result.output)
 
     async def estimate_gas(self, call: CallObject, reference: BlockReference, overrides: StateOverrides) -> str:
@@ -95,11 +98,15 @@ class EthCalls:
         """Return the estimate as a number, for `eth_fillTransaction` too."""
         height = self._height(call, reference)
         authorizations = call.authorization_list or []
-        gas = await self._executor.estimate_gas(
-            call.to_message(self._gas_limit()),
-            height,
-            self._with_delegations(authorizations, height, overrides),
-        )
+        message = call.to_message(self._gas_limit())
+        try:
+            gas = await self._executor.estimate_gas(
+                message, height, self._with_delegations(authorizations, height, overrides)
+            )
+        except CallFailed as failed:
+            if message.to in SYSTEM_CONTRACTS:
+                raise refused(failed.result, str(failed)) from failed
+            raise
         return gas + AUTHORIZATION_GAS * len(authorizations)
 
     async def create_access_list(self, call: CallObject, reference: BlockReference) -> Json:

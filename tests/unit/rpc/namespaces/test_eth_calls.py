@@ -2,10 +2,12 @@
 
 import pytest
 
+from cybermiles.chain.predeploys import STAKING
 from cybermiles.errors import InsufficientFunds, IntrinsicGasTooLow
 from cybermiles.execution.simulate import AccountOverride, BlockOverride, CallFailed
 from cybermiles.rpc.config import RpcLimits
 from cybermiles.rpc.ports import ExecutionTimeout, Overloaded
+from cybermiles.system.abi import load_abi
 from cybermiles.types.primitives import ZERO_ADDRESS
 from cybermiles.vm.backend import CallMessage, Failure
 from tests.fakes.rpc import (
@@ -140,3 +142,24 @@ async def test_the_gas_of_a_call_is_never_over_the_blocks():
     node = FakeNode(limits=RpcLimits(call_gas_max=10**12))
     await node.result("eth_call", CALL)
     assert node.executor.asked[0][1].gas == node.chain.params.block_gas_limit
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("method", ["eth_call", "eth_estimateGas"])
+async def test_a_system_contract_s_refusal_is_said_in_words_and_another_contract_s_is_not(method):
+    node = FakeNode()
+    data = load_abi("ICmtStaking").errors["BelowMinimum"].encode((10**21,))
+    said = ": the least delegation is 1000 CMT; leave as much, or take everything out"
+    for to, words in ((STAKING, said), (CONTRACT, "")):
+        node.executor.result = reverted(data)
+        node.executor.error = CallFailed(reverted(data), 100) if method == "eth_estimateGas" else None
+        error = await node.error(method, {"to": hexed(to)})
+        assert error == {"code": 3, "message": f"execution reverted{words}", "data": hexed(data)}
+
+
+@pytest.mark.asyncio
+async def test_a_system_contract_out_of_gas_fails_as_any_contract():
+    node = FakeNode()
+    node.executor.error = CallFailed(execution_result(failure=Failure.OUT_OF_GAS), 100)
+    errors = [await node.error("eth_estimateGas", {"to": hexed(to)}) for to in (STAKING, CONTRACT)]
+    assert errors[0] == errors[1]
