@@ -12,6 +12,7 @@ sync the directory's names.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING
@@ -37,6 +38,8 @@ class Step(IntEnum):
 
 
 STEP_OF = {VoteType.PREVOTE: Step.PREVOTE, VoteType.PRECOMMIT: Step.PRECOMMIT}
+_HEX_FIELDS = frozenset({"genesis_hash", "sign_bytes", "signature"})
+_HEX = re.compile(r"(?:[0-9a-f]{2})*")
 
 
 class SigningRefused(InvariantViolation):
@@ -203,9 +206,25 @@ def _decode(content: bytes, name: str) -> SignState:
     if not isinstance(document, dict):
         raise ConfigError(f"{name} is damaged: not a JSON object; restore it from a backup")
     try:
-        return SignState(**document)
+        state = SignState(**document)
     except TypeError as error:
         raise ConfigError(f"{name} is not a signer state file: {error}") from error
+    for field in SignState.__slots__:
+        value = getattr(state, field)
+        if not (_is_hex(value) if field in _HEX_FIELDS else _is_natural(value)):
+            raise ConfigError(f"{name} is damaged: {field} is {value!r}; restore it from a backup")
+    if state.step not in tuple(Step):
+        raise ConfigError(f"{name} is damaged: step is {state.step}; restore it from a backup")
+    return state
+
+
+def _is_natural(value: object) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _is_hex(value: object) -> bool:
+    """Whether it is what `bytes.hex` writes; what was signed is compared as text."""
+    return isinstance(value, str) and _HEX.fullmatch(value) is not None
 
 
 def _lock(directory: Directory, name: str) -> Lock:

@@ -140,6 +140,28 @@ def test_a_damaged_state_is_refused(directory, content, message):
         open_signer(directory)
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("chain_id", "181818"),
+        ("genesis_hash", None),
+        ("height", "7"),
+        ("height", 7.0),
+        ("height", True),
+        ("height", -1),
+        ("round", None),
+        ("step", 4),
+        ("sign_bytes", "zz"),
+        ("signature", 5),
+    ],
+)
+def test_a_state_edited_by_hand_is_refused_at_the_start_and_not_at_the_first_signature(directory, field, value):
+    document = json.loads(directory.read(NAME)) | {field: value}
+    directory.replace(NAME, json.dumps(document).encode())
+    with pytest.raises(ConfigError, match=f"{NAME} is damaged.*{field}"):
+        open_signer(directory)
+
+
 def test_one_key_signs_in_one_place_only(directory):
     signer = open_signer(directory)
     with pytest.raises(ConfigError, match="another process signs"):
