@@ -42,7 +42,7 @@ class P2PConfig:
     max_inbound_per_group: int = 8
     """Inbound peers from one IPv4 /16 or IPv6 /32."""
     max_half_open: int = 20
-    """Connections from outside whose handshake has not ended; more are closed at once."""
+    """Connections from outside whose handshake has not ended; more are closed at once, but not of persistent peers."""
     max_half_open_per_ip: int = 4
     """The same for one IP address other than loopback."""
     accepts_per_ip: int = 10

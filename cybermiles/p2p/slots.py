@@ -80,17 +80,23 @@ def replaces(own_id: NodeId, old: Occupant, new: Occupant) -> bool:
 
 
 class Gate:
-    """Counts connections from outside until their handshakes end."""
+    """Counts connections from outside until their handshakes end.
+
+    Strangers at a few addresses can keep all handshakes busy. Hosts of persistent peers, where they are configured by
+    IP address, shake hands nevertheless: they have only the limits of one address.
+    """
 
     def __init__(self, config: P2PConfig) -> None:
         self._config = config
+        hosts = (address.endpoint.host for address in config.persistent_peers)
+        self._reserved = frozenset(address_block(host) for host in hosts if not is_loopback(host))
         self._half_open: Counter[str] = Counter()
         self._opened: OrderedDict[str, TokenBucket] = OrderedDict()
 
     def enter(self, host: str, now_ms: int) -> str | None:
         """Count a new connection in and return None, or return why it is closed at once."""
         config, block = self._config, address_block(host)
-        if self._half_open.total() >= config.max_half_open:
+        if block not in self._reserved and self._half_open.total() >= config.max_half_open:
             return "too many handshakes at once"
         if not is_loopback(host):
             if self._half_open[block] >= config.max_half_open_per_ip:

@@ -153,6 +153,17 @@ def test_the_gate_bounds_handshakes_and_new_connections():
     assert not gate._half_open
 
 
+def test_strangers_cannot_keep_the_hosts_of_persistent_peers_from_shaking_hands():
+    ours = tuple(PeerAddress.parse(f"{'a' * 40}@{host}:5") for host in ("9.9.9.9", "[2001:db8::7]", "127.0.0.1"))
+    gate = Gate(P2PConfig(max_half_open=3, max_half_open_per_ip=2, persistent_peers=ours))
+    for index in range(3):
+        assert gate.enter(f"1.1.1.{index}", 0) is None
+    full = "too many handshakes at once"
+    assert [gate.enter(host, 0) for host in ("9.9.9.9", "2001:db8::1", "9.9.9.8")] == [None, None, full]
+    assert gate.enter("127.0.0.1", 0) == full, "loopback has no limit of its own, which would leave it none"
+    assert [gate.enter("9.9.9.9", 0) for _ in range(2)] == [None, "too many handshakes from this IP address"]
+
+
 def test_the_gate_forgets_old_addresses():
     gate = Gate(P2PConfig())
     for index in range(5000):
