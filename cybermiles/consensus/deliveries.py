@@ -36,7 +36,7 @@ class Deliveries:
         batch = [received for received in self._inbox.take(MAX_BATCH) if received.message.height == host.height]
         right, wrong = await self._intake.sort(batch, host.engine)
         for received, reason in wrong:
-            gossip.rejected(received.source, reason)
+            self._reject(received.source, reason, gossip)
         for received in right:
             await self._accept(received, host, gossip)
 
@@ -67,9 +67,13 @@ class Deliveries:
         try:
             is_news, complete = host.values.add(message, source)
         except ProtocolViolation as error:
-            gossip.rejected(source, str(error))
+            self._reject(source, str(error), gossip)
             return
         if is_news:
             gossip.accepted(message, source)
         if complete is not None:
             self._calls.submit(partial(host.check, complete))
+
+    def _reject(self, source: str, reason: str, gossip: Gossip) -> None:
+        gossip.rejected(source, reason)
+        self._inbox.drop(source)

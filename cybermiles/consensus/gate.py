@@ -41,7 +41,6 @@ class StartGate:
         self._intake = intake
         self._wake = wake
         self._arrival: Call[None] | None = None
-        self._examined = 0
         self._at_work: dict[bytes, None] = {}
         self._is_proposed = False
         self._last_start_ms: int | None = None
@@ -49,17 +48,14 @@ class StartGate:
     def started(self, now_ms: int) -> None:
         """A height starts at `now_ms` (monotonic); the next `may_start` is about the one after it."""
         self._last_start_ms = now_ms
-        self._examined = 0
         self._at_work.clear()
         self._is_proposed = False
 
-    async def wait_ms(self, now: Moment, info: AppInfo, early: Sequence[Received]) -> int | None:
+    async def wait_ms(self, now: Moment, info: AppInfo, fresh: Sequence[Received]) -> int | None:
         """Return after how long the height above `info` may start: 0 is now, None when something happens.
 
-        `early` are the peers' messages about it, in order of arrival; only those that are new are looked at.
+        `fresh` are the peers' messages about it that came since the last call.
         """
-        fresh = early[self._examined :]
-        self._examined = len(early)
         if fresh:
             is_proposed, voters = await self._intake.at_work(fresh, info.rotation)
             self._is_proposed = self._is_proposed or is_proposed

@@ -47,7 +47,9 @@ class Inbox:
 
     def __init__(self) -> None:
         self._current: deque[Received] = deque()
-        self._early: deque[Received] = deque()
+        self._early: list[Received] = []
+        self._seen = 0
+        """How many of the early ones `fresh_early` returned."""
         self._held: dict[str, tuple[int, int]] = {}
         """(messages, bytes) by source; no entry where nothing waits."""
         self._current_bytes = 0
@@ -78,10 +80,21 @@ class Inbox:
         self._forget(taken)
         return taken
 
-    @property
-    def early(self) -> tuple[Received, ...]:
-        """What waits for its height."""
-        return tuple(self._early)
+    def fresh_early(self) -> list[Received]:
+        """Return what waits for its height and was not returned before; it goes on waiting."""
+        fresh = self._early[self._seen :]
+        self._seen = len(self._early)
+        return fresh
+
+    def drop(self, source: str) -> None:
+        """Drop all that waits of a source that was rejected: it is not worth the arithmetic."""
+        if self._held.pop(source, None) is None:
+            return
+        self._seen = sum(received.source != source for received in self._early[: self._seen])
+        self._early = [received for received in self._early if received.source != source]
+        self._current = deque(received for received in self._current if received.source != source)
+        self._early_bytes = sum(size_of(received.message) for received in self._early)
+        self._current_bytes = sum(size_of(received.message) for received in self._current)
 
     @property
     def is_empty(self) -> bool:
@@ -102,6 +115,7 @@ class Inbox:
         """What was early is current."""
         self._current.extend(self._early)
         self._early.clear()
+        self._seen = 0
         self._current_bytes += self._early_bytes
         self._early_bytes = 0
 

@@ -133,7 +133,7 @@ class ConsensusRunner:
         """Let the height's time come, and late precommits of the last one with it."""
         while self._synced.is_empty and not self._is_catching_up:
             now = Moment(wall_ms=self._ports.clock.now_ms(), monotonic_ms=self._monotonic_ms())
-            wait = await self._gate.wait_ms(now, info, self._inbox.early)
+            wait = await self._gate.wait_ms(now, info, self._inbox.fresh_early())
             if wait == 0:
                 break
             ahead = self._building.ahead_ms(info, wait)

@@ -76,11 +76,39 @@ def test_early_messages_wait_for_their_height(inbox):
     inbox.put(received(vote(1)), early=True)
     inbox.put(received(vote(2)), early=False)
     assert [found.message.round for found in inbox.take(9)] == [2]
-    assert [found.message.round for found in inbox.early] == [1]
+    assert [found.message.round for found in inbox.fresh_early()] == [1]
     inbox.height_committed()
     inbox.height_started()
-    assert inbox.early == ()
+    assert inbox.fresh_early() == []
     assert [found.message.round for found in inbox.take(9)] == [1]
+    assert inbox._held == {}
+    assert (inbox._current_bytes, inbox._early_bytes) == (0, 0)
+
+
+def test_an_early_message_is_looked_at_once_before_its_height_and_again_in_it(inbox):
+    for number in range(3):
+        inbox.put(received(vote(number)), early=True)
+        assert [found.message.round for found in inbox.fresh_early()] == [number]
+        assert inbox.fresh_early() == []
+    inbox.height_started()
+    assert len(inbox.take(9)) == 3
+    inbox.put(received(vote(9)), early=True)
+    assert [found.message.round for found in inbox.fresh_early()] == [9]
+
+
+def test_all_that_waits_of_a_rejected_source_goes_and_nothing_of_others(inbox):
+    for number in range(6):
+        inbox.put(received(vote(number), "liar" if number % 2 else "honest"), early=number < 3)
+    inbox.fresh_early()
+    inbox.put(received(PART, "liar"), early=True)
+    inbox.put(received(vote(7), "honest"), early=True)
+    inbox.drop("liar")
+    inbox.drop("nobody")
+    assert [found.message.round for found in inbox.fresh_early()] == [7]
+    inbox.height_started()
+    assert [(found.source, found.message.round) for found in inbox.take(9)] == [
+        ("honest", 4), ("honest", 0), ("honest", 2), ("honest", 7),
+    ]  # fmt: skip
     assert inbox._held == {}
     assert (inbox._current_bytes, inbox._early_bytes) == (0, 0)
 

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from cybermiles.consensus.core.round_state import Step
+from cybermiles.consensus.deliveries import MAX_BATCH
 from cybermiles.consensus.messages import PartMessage
 from cybermiles.consensus.privval import Step as SignStep
 from cybermiles.consensus.records import Entry, Start, encode_entry
@@ -536,6 +537,8 @@ def test_a_flood_of_one_peer_is_bounded_and_does_not_keep_others_out():
         await wait_until(lambda: honest in {v.validator for v in machine.runner.votes(0, VoteType.PREVOTE) if v})
         assert inbox.is_empty
         assert inbox._held == {}
+        rejected = [source for source, _ in wires.plugs[machine.name].rejections]
+        assert 0 < rejected.count("liar") <= MAX_BATCH, "what else it left waiting is not verified"
         await machine.stop()
 
     run_virtual(run())
