@@ -12,12 +12,12 @@ from cybermiles.runtime.background import Call
 from cybermiles.types.block import MAX_EVIDENCE_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from cybermiles.consensus.inbox import Received
+    from cybermiles.consensus.inbox import Inbox
     from cybermiles.consensus.intake import Intake
     from cybermiles.consensus.pacing import Moment, Pacing
-    from cybermiles.consensus.ports import EvidenceSource, TransactionSource
+    from cybermiles.consensus.ports import Gossip, RunnerPorts
     from cybermiles.types.abci import AppInfo
 
 
@@ -26,22 +26,23 @@ class StartGate:
 
     def __init__(
         self,
-        *,
+        ports: RunnerPorts,
         pacing: Pacing,
+        *,
         create_empty_blocks: bool,
-        transactions: TransactionSource,
-        evidence: EvidenceSource,
+        inbox: Inbox,
         intake: Intake,
         wake: Callable[[], None],
     ) -> None:
         self._pacing = pacing
         self._create_empty_blocks = create_empty_blocks
-        self._transactions = transactions
-        self._evidence = evidence
+        self._transactions = ports.transactions
+        self._evidence = ports.evidence
+        self._inbox = inbox
         self._intake = intake
         self._wake = wake
         self._arrival: Call[None] | None = None
-        self._at_work: dict[bytes, None] = {}
+        self._at_work: set[bytes] = set()
         self._is_proposed = False
         self._last_start_ms: int | None = None
 
@@ -51,15 +52,19 @@ class StartGate:
         self._at_work.clear()
         self._is_proposed = False
 
-    async def wait_ms(self, now: Moment, info: AppInfo, fresh: Sequence[Received]) -> int | None:
+    async def wait_ms(self, now: Moment, info: AppInfo, gossip: Gossip) -> int | None:
         """Return after how long the height above `info` may start: 0 is now, None when something happens.
 
-        `fresh` are the peers' messages about it that came since the last call.
+        Peers whose messages about it are wrong are rejected at once.
         """
+        fresh = self._inbox.fresh_early()
         if fresh:
-            is_proposed, voters = await self._intake.at_work(fresh, info.rotation)
-            self._is_proposed = self._is_proposed or is_proposed
-            self._at_work |= dict.fromkeys(voters)
+            shown = await self._intake.at_work(fresh, info.rotation, self._at_work)
+            self._is_proposed |= shown.is_proposed
+            self._at_work |= shown.voters
+            for source, reason in shown.wrong.items():
+                gossip.rejected(source, reason)
+                self._inbox.drop(source)
         if self._is_at_work(info):
             return 0
         wait = self._pacing.wait_ms(now, last_start_ms=self._last_start_ms, parent_timestamp=info.timestamp)

@@ -8,6 +8,7 @@ does not want is dropped before any arithmetic.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from cybermiles.consensus.messages import PartMessage
@@ -17,7 +18,7 @@ from cybermiles.types.proposal import SignedProposal
 from cybermiles.types.vote import Vote, VoteType, vote_sign_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from cybermiles.consensus.core.engine import Engine
     from cybermiles.consensus.inbox import Received
@@ -31,7 +32,23 @@ if TYPE_CHECKING:
 
 VOTES_OF_MEMBER = 4
 """In one certificate, on average: two types or rounds, and the second vote of each that liars cast."""
-_Checks: TypeAlias = "list[tuple[bytes, bytes, bytes]]"
+_TOO_LONG = "a certificate of more votes than can be cast"
+_NO_VALIDATOR = "a vote of somebody who is no validator of its height"
+_WRONG_SIGNATURE = "a wrong signature"
+_Check: TypeAlias = "tuple[bytes, bytes, bytes]"
+_Checks: TypeAlias = "list[_Check]"
+
+
+@dataclass(frozen=True, slots=True)
+class AtWork:
+    """What early messages say."""
+
+    is_proposed: bool
+    """Whether the proposer of round 0 proposed."""
+    voters: frozenset[bytes]
+    """Addresses of validators that voted."""
+    wrong: dict[str, str]
+    """By source, what is wrong with what it sent."""
 
 
 class Intake:
@@ -53,11 +70,11 @@ class Intake:
             if isinstance(message, PartMessage):
                 wanted.append((received, []))
             elif _is_too_long(message, engine.validators):
-                wrong.append((received, "a certificate of more votes than can be cast"))
+                wrong.append((received, _TOO_LONG))
             elif engine.wants(message):
                 checks = self._checks_of(message, engine)
                 if checks is None:
-                    wrong.append((received, "a vote of somebody who is no validator of its height"))
+                    wrong.append((received, _NO_VALIDATOR))
                 else:
                     wanted.append((received, checks))
         flat = [check for _, checks in wanted for check in checks]
@@ -68,29 +85,45 @@ class Intake:
             if all(answers[position : position + len(checks)]):
                 right.append(received)
             else:
-                wrong.append((received, "a wrong signature"))
+                wrong.append((received, _WRONG_SIGNATURE))
             position += len(checks)
         return right, wrong
 
-    async def at_work(self, early: Sequence[Received], rotation: Rotation) -> tuple[bool, tuple[bytes, ...]]:
-        """Return whether the proposer of round 0 proposed, and who voted, as the right ones of these messages show."""
+    async def at_work(self, early: Sequence[Received], rotation: Rotation, known: Collection[bytes]) -> AtWork:
+        """Return who is at work on the height that `rotation` begins, beside those `known`, as these messages show.
+
+        Of each source one signature of each validator is verified: it says that the validator is at work, or that the
+        source lies. So what a peer makes this node compute is bounded by the validators, however much it sends.
+        """
+        claims, wrong = self._claims(early, rotation, known)
+        checks = tuple(dict.fromkeys(claims.values()))
+        answers = dict(zip(checks, await self._verifier.verify(checks) if checks else (), strict=True))
+        right = [signer for (_, signer), check in claims.items() if answers[check]]
+        wrong |= {source: _WRONG_SIGNATURE for (source, _), check in claims.items() if not answers[check]}
+        voters = frozenset(signer for signer in right if signer is not None)
+        return AtWork(is_proposed=None in right, voters=voters, wrong=wrong)
+
+    def _claims(
+        self, early: Sequence[Received], rotation: Rotation, known: Collection[bytes]
+    ) -> tuple[dict[tuple[str, bytes | None], _Check], dict[str, str]]:
+        """Return what is to be verified by source and voter, None for the proposer, and the sources that are wrong."""
         members = rotation.validators
-        signed: list[tuple[bytes | None, tuple[bytes, bytes, bytes]]] = []
+        claims: dict[tuple[str, bytes | None], _Check] = {}
+        wrong: dict[str, str] = {}
         for received in early:
-            message = received.message
+            message, source = received.message, received.source
             if _is_too_long(message, members):
+                wrong[source] = _TOO_LONG
                 continue
-            if isinstance(message, SignedProposal):
-                if message.round == 0:
-                    signed.append((None, self._check(rotation.proposer.consensus_key, message)))
-                continue
+            if isinstance(message, SignedProposal) and message.round == 0 and (source, None) not in claims:
+                claims[source, None] = self._check(rotation.proposer.consensus_key, message)
             for vote in votes_of(message):
                 validator = members.by_address(vote.validator)
-                if validator is not None:
-                    signed.append((vote.validator, self._check(validator.consensus_key, vote)))
-        answers = await self._verifier.verify([check for _, check in signed]) if signed else []
-        right = [address for (address, _), answer in zip(signed, answers, strict=True) if answer]
-        return None in right, tuple(address for address in right if address is not None)
+                if validator is None:
+                    wrong[source] = _NO_VALIDATOR
+                elif vote.validator not in known and (source, vote.validator) not in claims:
+                    claims[source, vote.validator] = self._check(validator.consensus_key, vote)
+        return claims, wrong
 
     async def check_commit(self, commit: Commit, validators: ValidatorSet) -> None:
         """Check every signature of a commit, and its quorum. Raises ProtocolViolation with what is wrong."""
@@ -122,7 +155,7 @@ class Intake:
             checks.append(self._check(validator.consensus_key, vote))
         return checks
 
-    def _check(self, key: bytes, message: SignedProposal | Vote) -> tuple[bytes, bytes, bytes]:
+    def _check(self, key: bytes, message: SignedProposal | Vote) -> _Check:
         return key, message.sign_bytes(self._chain_id, self._genesis_hash), message.signature
 
 

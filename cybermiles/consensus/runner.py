@@ -82,10 +82,10 @@ class ConsensusRunner:
         self._deliveries = Deliveries(self._inbox, self._intake, self._calls)
         pacing = Pacing(interval_ms=settings.block_interval_ms)
         self._gate = StartGate(
-            pacing=pacing,
+            ports,
+            pacing,
             create_empty_blocks=settings.create_empty_blocks,
-            transactions=ports.transactions,
-            evidence=ports.evidence,
+            inbox=self._inbox,
             intake=self._intake,
             wake=self._wake.set,
         )
@@ -133,7 +133,7 @@ class ConsensusRunner:
         """Let the height's time come, and late precommits of the last one with it."""
         while self._synced.is_empty and not self._is_catching_up:
             now = Moment(wall_ms=self._ports.clock.now_ms(), monotonic_ms=self._monotonic_ms())
-            wait = await self._gate.wait_ms(now, info, self._inbox.fresh_early())
+            wait = await self._gate.wait_ms(now, info, self._gossip)
             if wait == 0:
                 break
             ahead = self._building.ahead_ms(info, wait)

@@ -547,6 +547,24 @@ def test_a_flood_of_one_peer_is_bounded_and_does_not_keep_others_out():
 # The start of a height
 
 
+def test_a_liar_is_rejected_before_the_height_starts_and_its_flood_is_not_verified():
+    async def run():
+        wires, machines = network(4, interval_ms=10_000)
+        for machine in machines:
+            machine.start(wires)
+        await reach(machines, 1)
+        quiet = machines[0]
+        for round_ in range(2_000):
+            quiet.runner.receive(vote(1, height=2, round_=round_, right=False), "liar")
+        await asyncio.sleep(0.1)
+        assert not quiet.runner.view.is_started
+        assert wires.plugs[quiet.name].rejections == [("liar", "a wrong signature")]
+        assert quiet.runner._inbox._held == {}
+        await stop(machines)
+
+    run_virtual(run())
+
+
 def test_one_liar_does_not_hurry_a_height_but_a_third_of_the_power_does():
     async def run():
         wires, machines = network(4, interval_ms=10_000)
@@ -621,6 +639,25 @@ def test_blocks_of_others_decide_through_the_core_one_after_another():
         await newcomer.runner.apply_synced(*machines[0].application.chain[3])
         await stop(machines[:3])
         await newcomer.stop()
+
+    run_virtual(run())
+
+
+def test_a_decided_block_that_is_invalid_here_stops_the_node_and_blames_nobody():
+    async def run():
+        wires, machines = network(4)
+        machine = machines[0]
+        machine.start()
+        await wait_until(lambda: machine.runner.view.is_started)
+        machine.application.refuse = lambda block: "state root"
+        waiting = asyncio.ensure_future(machine.runner.apply_synced(*valid_block(machines)))
+        with pytest.raises(RunnerEnded) as ended:
+            await machine.reach(1)
+        assert "two thirds of the power decided" in str(ended.value.args[0])
+        assert "state root" in str(ended.value.args[0])
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        await machine.stop()
 
     run_virtual(run())
 
