@@ -17,7 +17,7 @@ from cybermiles.chain.fees import Lane
 from cybermiles.errors import DecodingError, InvalidBlock, InvariantViolation
 from cybermiles.execution.builder import build_block
 from cybermiles.execution.parent import Parent
-from cybermiles.execution.validation import check_block, check_height
+from cybermiles.execution.validation import check_block, check_height, is_genuine
 from cybermiles.runtime.logging import get_logger
 from cybermiles.types.abci import AppInfo, FinalizeResult, Proposal, Verdict
 from cybermiles.types.block import decode_block
@@ -180,7 +180,7 @@ class ChainApplication:
             recover_senders(block.transactions)
             return Executed(block, value, check_block(self._chain, parent, block))
         except InvalidBlock as error:
-            return Verdict(accepted=False, block_hash=block.hash, reason=str(error))
+            return Verdict(accepted=False, block_hash=block.hash, reason=str(error), is_genuine=is_genuine(block))
 
     def _load(self, height: int) -> tuple[bytes, Commit] | None:
         value, commit = self._database.blocks.raw_block(height), self._database.blocks.commit(height)

@@ -221,8 +221,18 @@ class HeightHost:
         await self._wal.remove()
 
     async def _apply_synced(self, synced: SyncedValue) -> None:
-        """Decide by a block and its verified commit."""
+        """Decide by a block and its verified commit.
+
+        Raises InvariantViolation where the block is really the decided one and this node finds it invalid: whoever
+        supplied it is not at fault, and asking others for it would never end.
+        """
         verdict, commit = synced.verdict, synced.block.commit
+        if verdict.is_genuine and verdict.block_hash == commit.block_hash:
+            raise InvariantViolation(
+                f"more than two thirds of the power decided block {commit.block_hash.hex()} at height {self.height}, "
+                f"which this node finds invalid: {verdict.reason}. Its version or its data are not the network's: "
+                "start the version that the network runs, or move the data directory away and sync again."
+            )
         if synced.parts is None:
             raise InvalidBlock(f"block {self.height}: {verdict.reason}")
         if verdict.block_hash != commit.block_hash:

@@ -14,6 +14,7 @@ from cybermiles.crypto.hashing import keccak256
 from cybermiles.errors import InvalidBlock, InvalidTransaction, InvariantViolation, ProtocolViolation
 from cybermiles.execution.block import BlockEnvironment, BlockExecution
 from cybermiles.execution.evidence import validate_evidence
+from cybermiles.state.trie import ordered_root
 from cybermiles.types.commit import EMPTY_COMMIT, verify_commit
 from cybermiles.types.primitives import Hash32, Timestamp
 
@@ -135,6 +136,13 @@ def apply_block(chain: Chain, parent: Parent, block: Block, misbehaviour: tuple[
         raise InvalidBlock("gas used", got=header.gas_used, expected=derived.gas_used)
     _expect("block hash", header.hash, derived.hash)
     return outcome
+
+
+def is_genuine(block: Block) -> bool:
+    """Whether the header commits to this very body, so that nobody can have put another one under its hash."""
+    header = block.header
+    is_body = header.transactions_root == ordered_root([transaction.raw for transaction in block.transactions])
+    return is_body and header.extra_data == block.consensus.commitment
 
 
 def _check_header(parent: Parent, block: Block) -> None:

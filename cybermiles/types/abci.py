@@ -78,6 +78,8 @@ class Verdict:
     """Why it was refused."""
     timestamp: int = 0
     """Header time of an accepted block, whole seconds."""
+    is_genuine: bool = False
+    """Of a refused block: whether the bytes are the very ones its hash names, so that not the supplier is at fault."""
 
 
 @dataclass(frozen=True, slots=True)

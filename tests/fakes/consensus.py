@@ -210,7 +210,7 @@ class ChainStub:
         if (block.height, block.parent) != (self.height + 1, self.head.hash) or block.timestamp <= self.head.timestamp:
             reason = "not on this parent"
         if reason:
-            return Verdict(accepted=False, block_hash=block.hash, reason=reason)
+            return Verdict(accepted=False, block_hash=block.hash, reason=reason, is_genuine=True)
         self.executed[block.hash] = value
         return Verdict(accepted=True, block_hash=block.hash, timestamp=block.timestamp)
 

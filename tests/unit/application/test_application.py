@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -16,6 +17,7 @@ from cybermiles.storage.recovery import check_store
 from cybermiles.types.abci import PrepareRequest
 from cybermiles.types.block import decode_block
 from cybermiles.types.commit import Commit
+from cybermiles.types.primitives import Hash32
 from cybermiles.types.vote import VoteType, vote_sign_bytes
 from tests.factories import ADDRESSES, KEYS, PAID, VALIDATOR_KEY, MemoryChain, sign
 
@@ -122,6 +124,22 @@ async def test_a_proposal_is_refused_with_the_rule_it_breaks_and_leaves_no_trace
     with pytest.raises(InvariantViolation, match="not among those executed here"):
         await follower.application.finalize_block(second.block_hash)
     assert (await follower.application.process_proposal(proposal.value)).accepted
+
+
+@pytest.mark.asyncio
+async def test_a_refused_block_is_genuine_only_where_its_hash_names_its_body():
+    proposer, follower = Node(), Node()
+    proposal = await proposer.application.prepare_proposal(await proposer.request(), [sign(KEYS[0], 0)])
+    block = decode_block(proposal.value, max_bytes=2**20)
+    wrong = replace(block.header, state_root=Hash32(b"\x01" * 32))
+    for refused, expected in (
+        (replace(block, header=wrong), True),
+        (replace(block, header=wrong, transactions=()), False),
+        (replace(block, header=wrong, consensus=replace(block.consensus, app_version=99)), False),
+    ):
+        verdict = await follower.application.process_proposal(refused.encode())
+        assert not verdict.accepted
+        assert verdict.is_genuine == expected
 
 
 @pytest.mark.asyncio
