@@ -53,7 +53,14 @@ class LifeDirectory:
         method = getattr(self._directory, operation)
 
         def run(*arguments):
-            self._node.persist(self._life, f"{operation} {self._name}")
+            is_alive = self._life == self._node.life
+            try:
+                self._node.persist(self._life, f"{operation} {self._name}")
+            except PowerLoss:
+                if is_alive and operation in ("append", "replace") and self._node.tears():
+                    name, content = arguments
+                    method(name, content[: len(content) // 2])
+                raise
             return method(*arguments)
 
         return method if operation in ("names", "read") else run
@@ -262,6 +269,13 @@ class WholeNode:
             if torn:
                 self.world.fault("torn write")
         self.disk.lose_power(torn_bytes=torn)
+
+    def tears(self) -> bool:
+        """Whether half of the write that the node dies at reaches the disk."""
+        is_torn = self.world.streams["crash"].random() < 0.5
+        if is_torn:
+            self.world.fault("torn write")
+        return is_torn
 
     def check_life(self, life: int) -> None:
         """Raise PowerLoss in a life that is over."""
