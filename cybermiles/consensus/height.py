@@ -40,6 +40,7 @@ from cybermiles.consensus.core.inputs import (
     ValueChecked,
     VoteReceived,
 )
+from cybermiles.consensus.ports import KEPT_OUTCOMES
 from cybermiles.consensus.privval import SigningRefused
 from cybermiles.consensus.records import Start, encode_entry, entry_of
 from cybermiles.consensus.replay import replay
@@ -66,9 +67,6 @@ if TYPE_CHECKING:
     from cybermiles.types.abci import AppInfo
     from cybermiles.types.commit import Commit
     from cybermiles.types.part_set import PartSet
-
-KEPT_OUTCOMES = 4
-"""Accepted blocks of one height whose outcomes the application surely still keeps."""
 
 
 class Recovery(Enum):
@@ -119,6 +117,8 @@ class HeightHost:
         self._tools = tools
         self._wal = wal
         self._entries: list[Entry] = []
+        self._executions = 1
+        """At most so many blocks of this height were executed, used or not; one may have been built before it."""
 
     async def begin(self, *, is_voting: bool) -> None:
         """Start round 0."""
@@ -200,11 +200,11 @@ class HeightHost:
 
     async def check(self, complete: CompleteValue) -> Outcome:
         """Ask the application about a block that came in parts."""
-        return CheckedValue(complete, await self._tools.application.process_proposal(complete.value))
+        return CheckedValue(complete, await self._process(complete.value))
 
     async def check_synced(self, block: SyncedBlock) -> Outcome:
         """Ask the application about a block whose commit is verified."""
-        verdict = await self._tools.application.process_proposal(block.value)
+        verdict = await self._process(block.value)
         parts = await self._tools.worker.run(split, block.value) if verdict.accepted else None
         return SyncedValue(block=block, parts=parts, verdict=verdict)
 
@@ -214,11 +214,15 @@ class HeightHost:
             await self._wal.flush()
         application = self._tools.application
         value = self.values.value(decision.block_hash)
-        if value is not None and self.values.accepted_count > KEPT_OUTCOMES:
+        if value is not None and self._executions > KEPT_OUTCOMES:
             await application.process_proposal(value)
         await application.finalize_block(decision.block_hash)
         await application.commit(decision)
         await self._wal.remove()
+
+    async def _process(self, value: bytes) -> Verdict:
+        self._executions += 1
+        return await self._tools.application.process_proposal(value)
 
     async def _apply_synced(self, synced: SyncedValue) -> None:
         """Decide by a block and its verified commit.
@@ -273,6 +277,7 @@ class HeightHost:
                 case Publish(message):
                     self._tools.gossip.publish(message)
                 case Build() as build:
+                    self._executions += 1
                     self._tools.build(build)
                 case ScheduleTimeout() as timer:
                     self._tools.timers.schedule(timer, self._tools.monotonic_ms())
@@ -295,7 +300,7 @@ class HeightHost:
                 self.values.expect(input_.proposal, ())
             if not isinstance(input_, ValueBuilt | ValueChecked) or not entry.value:
                 continue
-            verdict = await self._tools.application.process_proposal(entry.value)
+            verdict = await self._process(entry.value)
             if not verdict.accepted or verdict.block_hash != input_.block_hash:
                 raise InvariantViolation(
                     f"block {input_.block_hash.hex()} of height {self.height}, which this node accepted before it "

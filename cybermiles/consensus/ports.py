@@ -34,6 +34,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+KEPT_OUTCOMES = 4
+"""An application keeps the last so many blocks that it built or accepted at a height, or more."""
+
+
 class Application(Protocol):
     """ABCI 2.0-shaped application; every method may take long, so each is awaited.
 
@@ -49,7 +53,7 @@ class Application(Protocol):
         ...
 
     async def process_proposal(self, value: bytes) -> Verdict:
-        """Decode, check and execute a block; its outcome is kept until the height is decided."""
+        """Decode, check and execute a block; its outcome is kept until `KEPT_OUTCOMES` others came after it."""
         ...
 
     async def finalize_block(self, block_hash: Hash32) -> FinalizeResult:

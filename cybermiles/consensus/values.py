@@ -60,11 +60,6 @@ class Values:
         self._accepted: dict[Hash32, bytes] = {}
         self._orphans: deque[tuple[PartMessage, str]] = deque(maxlen=MAX_ORPHANS)
 
-    @property
-    def accepted_count(self) -> int:
-        """How many blocks of this height were accepted."""
-        return len(self._accepted)
-
     def value(self, block_hash: Hash32) -> bytes | None:
         """Return an accepted block's bytes."""
         return self._accepted.get(block_hash)

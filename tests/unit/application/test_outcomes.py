@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cybermiles.application.outcomes import MAX_KEPT_BLOCKS, MAX_KEPT_BYTES, Executed, KeptBlocks
+from cybermiles.consensus.ports import KEPT_OUTCOMES
 from tests.factories import ADDRESSES, KEYS, PAID, MemoryChain, sign
 
 
@@ -22,6 +23,7 @@ def test_a_block_is_found_by_its_hash_and_by_exactly_its_bytes():
 
 
 def test_the_oldest_goes_when_there_are_too_many():
+    assert MAX_KEPT_BLOCKS >= KEPT_OUTCOMES, "on which who decides relies"
     chain = MemoryChain(accounts=())
     blocks = [executed(chain, seconds=seconds) for seconds in range(1, MAX_KEPT_BLOCKS + 3)]
     kept = KeptBlocks()

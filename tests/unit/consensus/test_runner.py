@@ -7,8 +7,10 @@ import asyncio
 import pytest
 
 from cybermiles.consensus.core.round_state import Step
+from cybermiles.consensus.core.timeouts import EngineSettings, Timeouts
 from cybermiles.consensus.deliveries import MAX_BATCH
 from cybermiles.consensus.messages import PartMessage
+from cybermiles.consensus.ports import KEPT_OUTCOMES
 from cybermiles.consensus.privval import Step as SignStep
 from cybermiles.consensus.records import Entry, Start, encode_entry
 from cybermiles.consensus.wal import encode_frame, log_name
@@ -471,6 +473,47 @@ def test_a_decision_waits_for_the_call_of_the_application_that_is_running():
             machine.runner.receive(vote(other, type_=VoteType.PRECOMMIT, block_hash=blocks[0].hash), "peer")
         await reach([machine], 1)
         assert machine.application.head == blocks[0]
+        await machine.stop()
+
+    run_virtual(run())
+
+
+class Newest(dict):
+    """What an application keeps of a height: the last so many blocks that it executed."""
+
+    def __setitem__(self, key, value):
+        super().__setitem__(key, value)
+        if len(self) > KEPT_OUTCOMES:
+            del self[next(iter(self))]
+
+
+def test_a_block_that_is_decided_after_many_own_builds_came_too_late_is_executed_again():
+    async def run():
+        steady = EngineSettings(timeouts=Timeouts(propose_delta_ms=0, prevote_delta_ms=0, precommit_delta_ms=0))
+        wires, machines = network(4, engine=steady)
+        number = next(n for n in range(4) if n != proposer_of(4))
+        machine, others = machines[number], [n for n in range(4) if n != number]
+        machine.start(wires)
+        application = machine.application
+        application.executed = Newest()
+        await wait_until(lambda: machine.runner.view.is_started)
+        block = Block(1, application.head.hash, START_S, b"", b"decided in the end")
+        parts = split(block.encode())
+        machine.runner.receive(proposal(proposer_of(4), block), "peer")
+        machine.runner.receive(PartMessage(1, parts.header.id, parts.part(0)), "peer")
+        await wait_until(lambda: block.hash in application.executed)
+        application.delay = 5.0
+        while block.hash in application.executed:
+            round_ = machine.runner.view.round
+            for type_ in VoteType:
+                machine.runner.receive(vote(others[0], round_=round_, type_=type_), "peer")
+                chosen = block.hash if (type_, round_) == (VoteType.PRECOMMIT, 0) else None
+                machine.runner.receive(vote(others[1], round_=round_, type_=type_, block_hash=chosen), "peer")
+            await wait_until(lambda round_=round_: machine.runner.view.round > round_)
+        for other in (others[0], others[2]):  # the first is the one liar of four
+            machine.runner.receive(vote(other, type_=VoteType.PRECOMMIT, block_hash=block.hash), "peer")
+        await reach([machine], 1)
+        assert application.head == block
         await machine.stop()
 
     run_virtual(run())
