@@ -54,13 +54,7 @@ def last_signed(storage: ReadStorage, candidate: int, watch: Watch, newest: int)
 
     `newest` is the last height whose votes could have been looked at.
     """
-    height = newest
-    oldest = max(watch.since + 1, newest - watch.window)
-    while watch.missed and height > oldest:
-        slot, bit = _bit_of(candidate, height % watch.window)
-        if not storage.load(slot) & bit:
-            break
-        height -= 1
+    height = newest - (_absent_at_last(storage, candidate, watch.window, newest) if watch.missed else 0)
     return height if height > watch.since else 0
 
 
@@ -76,6 +70,16 @@ def last_missed(storage: ReadStorage, candidate: int, watch: Watch, newest: int)
         if storage.load(slot) & bit:
             return height
     return 0
+
+
+def _absent_at_last(storage: ReadStorage, candidate: int, window: int, newest: int) -> int:
+    """Return how many absences in a row end with a height, at most the window. Reads words and not bits."""
+    first = items_slot(candidate_slot(candidate) + MISSED)
+    words = (storage.load((first + index) % (1 << 256)) for index in range(-(-window // WORD_BITS)))
+    ring = sum(word << index * WORD_BITS for index, word in enumerate(words))
+    older = newest % window + 1
+    in_order = ring >> older | (ring & (1 << older) - 1) << window - older
+    return window - (in_order ^ (1 << window) - 1).bit_length()
 
 
 def _bit_of(candidate: int, index: int) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from cybermiles.chain.predeploys import SLASHING, STAKING
 from cybermiles.staking import views
 from cybermiles.staking.holdings import slash_count
 from cybermiles.staking.offences import submit_evidence as punish_proven
+from cybermiles.staking.signing import WORD_BITS
 from cybermiles.staking.state import in_ppm
 from cybermiles.system.abi import load_abi
 from cybermiles.system.dispatch import SystemContract
@@ -19,11 +20,14 @@ if TYPE_CHECKING:
     from cybermiles.types.primitives import Address
 
 _STAKING_ABI = load_abi("ICmtStaking")
+_WINDOW_COMPUTE_UNITS = 3
+"""Reading a word of a window of absences."""
 
 
 def signing(call: Call, owner: Address) -> SigningView:
     """`signing(address)`."""
     books, params = _books(call), call.context.params
+    call.charge_time(_WINDOW_COMPUTE_UNITS * -(-params.absence_window // WORD_BITS))
     return views.signing_view(
         books.storage,
         find(books, owner),
