@@ -283,8 +283,8 @@ def offer_ownership(state: StakingState, owner: Address, to: Address) -> int:
     return offer
 
 
-def accept_ownership(state: StakingState, to: Address, number: int) -> None:
-    """Take over a candidacy and its owner's stake. Exits under way stay the old owner's.
+def accept_ownership(state: StakingState, to: Address, number: int) -> Address:
+    """Take over a candidacy and its owner's stake; return the old owner, to whom exits under way are still paid.
 
     Raises UnknownOffer, NotAllowed where the offer is another's or the account delegates to it, AlreadyValidator.
     """
@@ -307,6 +307,7 @@ def accept_ownership(state: StakingState, to: Address, number: int) -> None:
     if status_of(storage, candidate).flags & SEATED:
         storage.store(REBUILD, 1)
     state.events.emit("OwnerChanged", owner, to)
+    return owner
 
 
 def set_verified(state: StakingState, caller: Address, validator: Address, *, verified: bool) -> None:

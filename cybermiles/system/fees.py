@@ -99,7 +99,8 @@ def claim_sponsorship(call: Call, target: Address, creation_nonce: int) -> None:
 
 
 def set_sponsor_owner(call: Call, target: Address, owner: Address) -> None:
-    """`setSponsorOwner(address,address)`."""
+    """`setSponsorOwner(address,address)`: of nobody's whose coins are frozen."""
+    _refuse_frozen(call, target)
     deposits.name_owner(_action(call, target), owner)
 
 
@@ -127,15 +128,19 @@ def fund_sponsorship(call: Call, target: Address) -> None:
 
 def withdraw_sponsorship(call: Call, target: Address, amount: int, to: Address) -> None:
     """`withdrawSponsorship(address,uint256,address)`: of nobody's whose coins are frozen."""
-    frozen = call.context.frozen
-    if call.sender in frozen or target in frozen:
-        raise NotAllowed
+    _refuse_frozen(call, target)
     deposits.withdraw(_action(call, target), amount, to)
     call.transfer(to, amount)
 
 
 def _action(call: Call, target: Address) -> Action:
     return Action(call.storage, call, call.sender, target)
+
+
+def _refuse_frozen(call: Call, target: Address) -> None:
+    frozen = call.context.frozen
+    if call.sender in frozen or target in frozen:
+        raise NotAllowed
 
 
 def _why(lane: Lane, params: ChainParams) -> str:

@@ -9,7 +9,7 @@ from cybermiles.chain.predeploys import SLASHING, STAKING
 from cybermiles.errors import Refusal
 from cybermiles.staking import candidates, delegations, views
 from cybermiles.staking.candidates import Declaration
-from cybermiles.staking.errors import UnknownValidator
+from cybermiles.staking.errors import NotAllowed, UnknownValidator
 from cybermiles.staking.keys import key_proof_bytes
 from cybermiles.staking.layout import candidate_of, delegators_view, exits_view, held_view, ledger_of
 from cybermiles.staking.state import in_ppm, staking_state
@@ -129,8 +129,9 @@ def offer_ownership(call: Call, new_owner: Address) -> int:
 
 
 def accept_ownership(call: Call, offer: int) -> None:
-    """`acceptOwnership(uint256)`."""
-    candidates.accept_ownership(state_of(call), call.sender, offer)
+    """`acceptOwnership(uint256)`: of nobody's whose coins are frozen."""
+    if candidates.accept_ownership(state_of(call), call.sender, offer) in call.context.frozen:
+        raise NotAllowed
 
 
 def set_verified(call: Call, validator: Address, verified: bool) -> None:  # noqa: FBT001  (the ABI's argument)

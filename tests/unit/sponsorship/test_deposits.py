@@ -173,9 +173,10 @@ def test_a_call_that_pretends_to_have_more_coins_than_there_are_is_refused(chain
         assert result.output == (b"" if fine else error("NotAllowed"))
 
 
-def test_whose_coins_are_frozen_cannot_take_deposits_out(chain):
+@pytest.mark.parametrize("taking", [("withdrawSponsorship", SHOP, 1, OWNER), ("setSponsorOwner", SHOP, USER)])
+def test_whose_coins_are_frozen_can_neither_take_deposits_out_nor_give_them_away(chain, taking):
     chain.open()
-    message = CallMessage(sender=OWNER, to=FEES, gas=10**6, data=calldata("withdrawSponsorship", SHOP, 1, OWNER))
+    message = CallMessage(sender=OWNER, to=FEES, gas=10**6, data=calldata(*taking))
     context = chain.simulation._context()
     for frozen, fine in (((), True), ((OWNER,), False), ((SHOP,), False), ((USER,), True)):
         result = chain.chain.backend.call(

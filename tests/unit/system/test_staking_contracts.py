@@ -16,6 +16,7 @@ from cybermiles.staking.delegations import ALL
 from cybermiles.staking.keys import key_proof_bytes
 from cybermiles.staking.supply import total_supply
 from cybermiles.state.slots import ReadStorage
+from cybermiles.state.world import WorldState
 from cybermiles.system.abi import load_abi
 from cybermiles.system.errors import refusal_data
 from cybermiles.system.staking import PageTooLong
@@ -239,3 +240,23 @@ def test_a_refused_call_costs_gas_and_nothing_else(chain):
     assert storage.load(0) >> 192 == candidates
     assert done.receipt.logs == ()
     assert len(outcome.changes.storage[STAKING]) <= 3
+
+
+def test_whose_coins_are_frozen_cannot_sell_the_stake(monkeypatch):
+    chain = StakedChain(monkeypatch)
+    owner = validator(0).operator
+    message = CallMessage(sender=owner, to=STAKING, gas=10**6, data=encoded("offerOwnership", ADDRESSES[13]))
+    world = WorldState(chain.state)
+    context = chain.simulation._context()
+    assert chain.chain.backend.call(world, context, message, compute_units=10_000).failure is None
+    accept = CallMessage(sender=ADDRESSES[13], to=STAKING, gas=10**6, data=encoded("acceptOwnership", 1))
+    for frozen, refused in (({owner}, True), ({ADDRESSES[14]}, False)):
+        result = chain.chain.backend.call(
+            world, dataclasses.replace(context, frozen=frozen), accept, compute_units=10_000
+        )
+        assert result.output == (refusal_data(STAKING_ABI, errors.NotAllowed()) if refused else b"")
+        assert (result.failure is not None) is refused
+
+
+def encoded(name, *arguments):
+    return STAKING_ABI.functions[name].encode_call(*arguments)
