@@ -235,6 +235,8 @@ def _open(state: GovernanceState, kind: Kind, motion: Motion, *, start_block: in
 def _check_motion(state: GovernanceState, motion: Motion) -> None:
     if motion.bond < state.params.gov_bond:
         raise BondTooLow(state.params.gov_bond)
+    if motion.bond > state.params.max_supply:  # a call may pretend to have so much
+        raise AmountOverCap(state.params.max_supply, motion.bond)
     _limit("title", motion.title, MAX_TITLE_BYTES)
     _limit("reason", motion.reason, MAX_REASON_BYTES)
     if len(open_ids(state.storage)) >= MAX_OPEN:

@@ -58,8 +58,8 @@ def delegate(state: StakingState, holder: Address, validator: Address, amount: i
     if amount <= 0:
         raise BelowMinimum(1)
     answer_for_source(state, holding, book)
-    state.owe(amount)
     _put_in(state, book, holding, amount)
+    state.owe(amount)
     close_book(state, book)
     store_holding(state, holding)
     worth = holding.value(book)

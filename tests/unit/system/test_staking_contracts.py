@@ -8,9 +8,10 @@ import pytest
 
 from cybermiles.chain.fees import Lane
 from cybermiles.chain.genesis import founder, with_stake_powers
-from cybermiles.chain.predeploys import SLASHING, STAKING
+from cybermiles.chain.predeploys import GOVERNANCE, SLASHING, STAKING
 from cybermiles.crypto import ed25519
-from cybermiles.execution.simulate import Simulation
+from cybermiles.execution.simulate import AccountOverride, Simulation
+from cybermiles.governance.errors import AmountOverCap
 from cybermiles.staking import errors
 from cybermiles.staking.delegations import ALL
 from cybermiles.staking.keys import key_proof_bytes
@@ -256,6 +257,20 @@ def test_whose_coins_are_frozen_cannot_sell_the_stake(monkeypatch):
         )
         assert result.output == (refusal_data(STAKING_ABI, errors.NotAllowed()) if refused else b"")
         assert (result.failure is not None) is refused
+
+
+def test_a_call_that_pretends_to_have_more_than_there_is_is_refused_in_words(monkeypatch):
+    chain, amount = StakedChain(monkeypatch), 2**200
+    rich = dataclasses.replace(chain.simulation, overrides={ADDRESSES[13]: AccountOverride(balance=amount)})
+    cap, most = 10_000_000 * CMT, chain.document.params.max_supply
+    governance = load_abi("ICmtGovernance")
+    propose = governance.functions["proposeSignal"].encode_call("title", "reason", 0)
+    for to, data, refusal in (
+        (STAKING, encoded("delegate", validator(0).operator), errors.StakeCapReached(cap, 1_000_000 * CMT + amount)),
+        (GOVERNANCE, propose, AmountOverCap(most, amount)),
+    ):
+        message = CallMessage(sender=ADDRESSES[13], to=to, gas=10**7, data=data, value=amount)
+        assert rich.call(message, compute_units=100_000).output == refusal_data(governance, refusal)
 
 
 def encoded(name, *arguments):
