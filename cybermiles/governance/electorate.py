@@ -25,8 +25,8 @@ from cybermiles.governance.layout import (
     proposal_slot,
 )
 from cybermiles.governance.state import portion
-from cybermiles.staking.layout import ELECTED, owner_of, status_of
-from cybermiles.staking.records import SEAT_WORD, TOMBSTONED
+from cybermiles.staking.layout import ELECTED, candidate_of, owner_of, status_of
+from cybermiles.staking.records import SEAT_WORD, SEATED, TOMBSTONED
 from cybermiles.staking.snapshots import candidate_stake_at, delegation_at, open_snapshot
 from cybermiles.state.slots import Array, ArrayView, mapping_slot
 
@@ -69,6 +69,11 @@ def enrol(state: GovernanceState, proposal: int, slot: int) -> tuple[int, int]:
 def elected_count(staking: ReadStorage) -> int:
     """Return how many members a proposal made now would have."""
     return len(ArrayView(staking, ELECTED))
+
+
+def is_seated(staking: ReadStorage, account: Address) -> bool:
+    """Tell whether an account owns an elected validator or backup."""
+    return bool(status_of(staking, candidate_of(staking, account)).flags & SEATED)
 
 
 def member_slots(state: GovernanceState, proposal: int) -> list[int]:

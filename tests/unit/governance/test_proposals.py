@@ -136,17 +136,30 @@ def test_power_over_the_threshold_does_not_count():
 
 def test_one_account_has_five_open_proposals_and_all_have_fifty():
     chamber = Chamber()
-    for proposer in OWNERS:
+    for proposer in HOLDERS:
         for _ in range(5):
             chamber.signal(proposer=proposer)
-        if proposer is not OWNERS[-1]:
+        if proposer is not HOLDERS[-1]:
             with refused("TooManyProposals", 5):
                 chamber.signal(proposer=proposer)
     with refused("TooManyProposals", 50):
         chamber.signal(proposer=STRANGER)
-    chamber.cancel(7, OWNERS[1])
-    assert chamber.signal(proposer=OWNERS[1]) == 51
+    chamber.cancel(7, HOLDERS[1])
+    assert chamber.signal(proposer=HOLDERS[1]) == 51
     assert len(open_ids(chamber.state().storage)) == 50
+
+
+def test_nobody_who_fills_the_list_keeps_members_from_proposing():
+    chamber = Chamber()
+    for number in range(50):
+        chamber.signal(proposer=HOLDERS[number // 5])
+    with refused("TooManyProposals", 50):
+        chamber.recover(proposer=OWNERS[4])
+    for _ in range(5):
+        chamber.recover(proposer=OWNERS[3])
+    with refused("TooManyProposals", 5):
+        chamber.signal(proposer=OWNERS[3])
+    assert len(open_ids(chamber.state().storage)) == 55
 
 
 @pytest.mark.parametrize(
