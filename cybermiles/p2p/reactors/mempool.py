@@ -39,6 +39,7 @@ from cybermiles.p2p.wire.mempool import (
     batches,
     decode_transactions,
     encode_transactions,
+    is_answer,
 )
 from cybermiles.runtime.pacing import News
 from cybermiles.types.primitives import Hash32
@@ -60,6 +61,12 @@ MAX_QUEUE_BYTES = 1024 * 1024
 TRANSACTIONS_PER_SECOND = 1_000
 """Of one peer; beyond, with a burst of as many as fit its queue, they are dropped."""
 BURST = 8_192
+BYTES_PER_SECOND = 1024 * 1024
+"""Of one peer's messages that nobody asked for; beyond, with the burst below, they are dropped unread. Answers are
+bounded by our requests."""
+BURST_BYTES = 4 * 1024 * 1024
+MESSAGE_BYTES = 512
+"""The least that a message counts: handling it costs something too."""
 MAX_REFUSED = 8_192
 REFUSED_MS = 10_000
 """How long a refused transaction is not looked at again, whoever sends it."""
@@ -100,7 +107,9 @@ class _Sender:
     """A peer and what it sent that the pool has not seen."""
 
     handle: PeerHandle
-    bucket: TokenBucket
+    transactions: TokenBucket
+    unasked: TokenBucket
+    """Bytes."""
     queue: deque[tuple[Hash32, bytes]] = field(default_factory=deque)
     queue_bytes: int = 0
 
@@ -164,7 +173,9 @@ class MempoolReactor:
         return True
 
     def peer_added(self, peer: PeerHandle) -> None:
-        self._peers[peer.id] = _Sender(peer, TokenBucket(TRANSACTIONS_PER_SECOND, BURST, self._news.now_ms()))
+        now_ms = self._news.now_ms()
+        transactions = TokenBucket(TRANSACTIONS_PER_SECOND, BURST, now_ms)
+        self._peers[peer.id] = _Sender(peer, transactions, TokenBucket(BYTES_PER_SECOND, BURST_BYTES, now_ms))
         pooled = () if self._is_catching_up() else (_announcement(t) for t in self._pool.pending())
         self._policy.added(peer.id, pooled)
         self._news.tell()
@@ -179,6 +190,9 @@ class MempoolReactor:
         sender = self._peers.get(peer.id)
         if sender is None:
             return
+        now_ms = self._news.now_ms()
+        if not is_answer(message) and not sender.unasked.allow(now_ms, max(len(message), MESSAGE_BYTES)):
+            return
         decoded = decode_transactions(message)
         match decoded:
             case Want():
@@ -189,9 +203,11 @@ class MempoolReactor:
                 pass
             case Announce(announcements):
                 fresh = [a for a in announcements if not self._is_here(a.hash)]
-                self._policy.announced(peer.id, fresh, self._news.now_ms())
+                self._policy.announced(peer.id, fresh, now_ms)
             case Push(transactions):
                 for raw in transactions:
+                    if not sender.transactions.allow(now_ms):
+                        break
                     self._take(sender, Hash32(keccak256(raw)), raw)
         self._news.tell()
 
@@ -209,11 +225,9 @@ class MempoolReactor:
         return is_refused or tx_hash in self._queued or self._pool.lookup(tx_hash) is not None
 
     def _take(self, sender: _Sender, tx_hash: Hash32, raw: bytes) -> None:
-        """Queue a transaction for the pool, within the sender's budget."""
+        """Queue a transaction for the pool, within the sender's room."""
         self._policy.has(sender.handle.id, tx_hash)
         if self._is_here(tx_hash) or sender.queue_bytes + len(raw) > MAX_QUEUE_BYTES:
-            return
-        if not sender.bucket.allow(self._news.now_ms()):
             return
         self._policy.arrived(tx_hash)
         self._queued[tx_hash] = None
@@ -226,7 +240,7 @@ class MempoolReactor:
             announced = self._policy.announcement(tx_hash)
             if announced is not None and announced.size != len(raw):
                 raise PeerViolation(Offence.LYING, f"a transaction of {len(raw)} bytes, {announced.size} announced")
-            if not self._is_catching_up():
+            if not self._is_catching_up() and sender.transactions.allow(self._news.now_ms()):
                 self._take(sender, tx_hash, raw)
         if not self._policy.answered(sender.handle.id, answer.number, hashes):
             raise PeerViolation(Offence.UNSOLICITED, "transactions that nobody asked for")
@@ -258,9 +272,13 @@ class MempoolReactor:
             self._send(peer, Announce(tuple(announce[start : start + MAX_HASHES])))
 
     def _answer(self, sender: _Sender, want: Want) -> None:
+        """Give what was announced to the peer, once; a request for nothing of that is not answered."""
+        claimed = self._policy.claimed(sender.handle.id, want.hashes)
+        if not claimed:
+            return
         raws: list[bytes] = []
         size = 0
-        for tx_hash in want.hashes:
+        for tx_hash in claimed:
             transaction = self._pool.lookup(tx_hash)
             if transaction is None:
                 continue

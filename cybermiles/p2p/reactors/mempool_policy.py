@@ -27,6 +27,8 @@ MAX_QUEUED = 4_096
 """Transactions that wait to be pushed or announced to one peer; the oldest are dropped."""
 MAX_WANTED = 4_096
 """Announced transactions of one peer that are not here yet; further announcements are ignored."""
+MAX_OFFERED = 8_192
+"""Announcements to one peer that it has not come back to; the oldest lapse. Twice what it may want of us at once."""
 MAX_ANNOUNCERS = 8
 """Peers remembered for one announced transaction."""
 ARRIVAL_MS = 150
@@ -84,8 +86,18 @@ class _Peer:
     announce: deque[Announcement] = field(default_factory=lambda: deque(maxlen=MAX_QUEUED))
     wanted: OrderedDict[Hash32, None] = field(default_factory=OrderedDict)
     """What it announced and is not here."""
+    offered: OrderedDict[Hash32, None] = field(default_factory=OrderedDict)
+    """What was announced to it and it has not wanted yet."""
     asked: _Asked | None = None
+    overdue: deque[int] = field(default_factory=lambda: deque(maxlen=MAX_SILENCES))
+    """Requests that were given up; their answers may come yet."""
     silences: int = 0
+
+    def offers(self, announcements: Iterable[Announcement]) -> None:
+        for announcement in announcements:
+            self.offered[announcement.hash] = None
+        while len(self.offered) > MAX_OFFERED:
+            self.offered.popitem(last=False)
 
     def knows(self, tx_hash: Hash32) -> None:
         self.known[tx_hash] = None
@@ -144,6 +156,16 @@ class TransactionGossip:
         if state is not None:
             state.knows(tx_hash)
 
+    def claimed(self, peer: str, hashes: Iterable[Hash32]) -> list[Hash32]:
+        """Return which of the hashes a peer may want: those that were announced to it, each once."""
+        state = self._peers.get(peer)
+        if state is None:
+            return []
+        claimed = [tx_hash for tx_hash in dict.fromkeys(hashes) if tx_hash in state.offered]
+        for tx_hash in claimed:
+            del state.offered[tx_hash]
+        return claimed
+
     def announced(self, peer: str, announcements: Sequence[Announcement], now_ms: int) -> None:
         """A peer offers transactions; those that are here must be left out."""
         state = self._peers.get(peer)
@@ -176,24 +198,25 @@ class TransactionGossip:
         return None if wanted is None else wanted.announcement
 
     def answered(self, peer: str, number: int, hashes: Sequence[Hash32]) -> bool:
-        """A peer answered a request; False where it is none of ours, or brings what was not asked for.
+        """A peer answered a request; False where none of ours waits for it, or it brings what was not asked for.
 
-        Call `arrived` for what it brought before.
+        Call `arrived` for what was taken of it before; the rest is asked for elsewhere.
         """
         state = self._peers.get(peer)
         if state is None:
             return True
         asked = state.asked
         if asked is None or asked.number != number:
-            return number <= self._numbers  # a late answer is no offence, an invented one is
+            if number not in state.overdue:
+                return False
+            state.overdue.remove(number)  # a late answer is no offence
+            return True
         expected = dict.fromkeys(asked.hashes)
         if any(tx_hash not in expected for tx_hash in hashes):
             return False
         state.asked, state.silences = None, 0
-        brought = dict.fromkeys(hashes)
         for tx_hash in asked.hashes:
-            if tx_hash not in brought:
-                self._lose_announcer(tx_hash, peer)
+            self._lose_announcer(tx_hash, peer)
         return True
 
     def tick(self, now_ms: int) -> list[Action]:
@@ -206,6 +229,7 @@ class TransactionGossip:
             push, announce = tuple(state.push), tuple(state.announce)
             state.push.clear()
             state.announce.clear()
+            state.offers(announce)
             if push or announce:
                 actions.append(Give(name, push, announce))
             if state.asked is None and state.wanted:
@@ -240,8 +264,10 @@ class TransactionGossip:
     def _give_up(self, name: str, state: _Peer) -> list[Action]:
         """Its request stays unanswered: others are asked."""
         asked, state.asked = state.asked, None
-        for tx_hash in asked.hashes if asked else ():
-            self._lose_announcer(tx_hash, name)
+        if asked is not None:
+            state.overdue.append(asked.number)
+            for tx_hash in asked.hashes:
+                self._lose_announcer(tx_hash, name)
         state.silences += 1
         if state.silences < MAX_SILENCES:
             return []

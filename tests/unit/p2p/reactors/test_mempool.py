@@ -168,24 +168,91 @@ def test_an_answer_that_leaves_something_out_makes_another_announcer_asked():
     assert heard(other) == [Want(2, (announcement(b"x").hash,))]
 
 
+def offered(node, *raws):
+    """Return a newcomer to whom these were announced."""
+    for raw in raws:
+        node.pool.submit(raw)
+    peer = node.peer()
+    node.tick()
+    assert heard(peer) == [Announce(tuple(announcement(raw) for raw in raws))]
+    return peer
+
+
+def test_what_an_answer_brought_beyond_the_peers_rate_is_asked_for_elsewhere(monkeypatch):
+    monkeypatch.setattr(mempool, "BURST", 1)
+    node = Node()
+    first, second = node.peer("first"), node.peer("second")
+    for peer in (first, second):
+        node.say(peer, Announce((announcement(b"x"), announcement(b"y"))))
+    node.tick(ARRIVAL_MS)
+    assert heard(first) == [Want(1, (announcement(b"x").hash, announcement(b"y").hash))]
+    node.say(first, Answer(1, (b"x", b"y")))
+    node.tick()
+    assert heard(second) == [Want(2, (announcement(b"y").hash,))]
+
+
 def test_what_peers_want_is_answered_as_far_as_it_is_here():
     node = Node()
-    peer = node.peer()
-    node.pool.submit(b"here")
-    node.tick()
-    peer.take()
+    peer = offered(node, b"here", b"gone")
+    del node.pool.content[announcement(b"gone").hash]
     node.say(peer, Want(7, (announcement(b"here").hash, announcement(b"gone").hash)))
     assert heard(peer) == [Answer(7, (b"here",))]
 
 
-def test_an_answer_holds_what_fits_one_message():
+def test_a_peer_gets_what_was_announced_to_it_and_that_once():
+    node = Node()
+    peer = offered(node, b"announced")
+    node.pool.submit(b"pushed")
+    node.tick()
+    assert heard(peer) == [Push((b"pushed",))]
+    hashes = (announcement(b"announced").hash, announcement(b"pushed").hash)
+    for number in range(100):
+        node.say(peer, Want(number, hashes))
+    assert heard(peer) == [Answer(0, (b"announced",))]
+
+
+def test_unasked_messages_beyond_a_peers_bytes_are_not_even_decoded(monkeypatch):
+    node = Node()
+    peer, honest = node.peer(), node.peer("honest")
+    decoded = []
+
+    def decode(message):
+        decoded.append(message)
+        return decode_transactions(message)
+
+    monkeypatch.setattr(mempool, "decode_transactions", decode)
+    large, small = Push((bytes(60_000),)), Want(1, (Hash32(bytes(32)),))
+    for _ in range(200):
+        node.say(peer, large)
+    assert len(decoded) == mempool.BURST_BYTES // len(encode_transactions(large))
+    node.say(honest, large)
+    assert decoded.pop() and len(decoded) < 200, "others have their own"
+    decoded.clear()
+    node.clock.ms += 1000
+    for _ in range(5_000):
+        node.say(peer, small)
+    assert 0 < len(decoded) <= mempool.BYTES_PER_SECOND // mempool.MESSAGE_BYTES + 200
+
+
+def test_a_transaction_beyond_the_senders_rate_is_not_even_hashed(monkeypatch):
     node = Node()
     peer = node.peer()
+    hashed = []
+
+    def count(raw):
+        hashed.append(raw)
+        return keccak256(raw)
+
+    monkeypatch.setattr(mempool, "keccak256", count)
+    for _ in range(mempool.BURST // 1000 + 3):
+        node.say(peer, Push((b"the same",) * 1000))
+    assert len(hashed) == mempool.BURST
+
+
+def test_an_answer_holds_what_fits_one_message():
+    node = Node()
     raws = [bytes([number]) * 30_000 for number in range(5)]
-    for raw in raws:
-        node.pool.submit(raw)
-    node.tick()
-    peer.take()
+    peer = offered(node, *raws)
     node.say(peer, Want(1, tuple(announcement(raw).hash for raw in raws)))
     assert heard(peer) == [Answer(1, tuple(raws[:2]))]
 
@@ -256,6 +323,18 @@ def test_an_answer_that_comes_too_late_is_no_offence():
     node.say(peer, Answer(1, (b"x",)))
     node.feed()
     assert len(node.pool.content) == 1
+    with pytest.raises(ProtocolViolation, match="nobody asked"):
+        node.say(peer, Answer(1, (b"x",)))
+
+
+def test_an_answer_comes_once():
+    node = Node()
+    peer = node.peer()
+    node.say(peer, Announce((announcement(b"x"),)))
+    node.tick(ARRIVAL_MS)
+    node.say(peer, Answer(1, (b"x",)))
+    with pytest.raises(ProtocolViolation, match="nobody asked"):
+        node.say(peer, Answer(1, (b"x",)))
 
 
 def test_a_peer_that_never_answers_is_dropped():
