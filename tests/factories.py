@@ -115,7 +115,6 @@ class MemoryChain:
             chain_id=self.document.chain_id,
             genesis_hash=self.document.hash,
             allow_unprotected=self.document.allow_unprotected,
-            issuance=self.document.issuance,
             backend=PyEvmBackend(ChainRules(fork=Fork.OSAKA, chain_id=self.document.chain_id), native_contracts()),
             election=election,
         )

@@ -26,7 +26,7 @@ YEARS_OF_ISSUE = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuanceSchedule:
-    """The constants the supply follows."""
+    """What the supply follows until a vote changes it."""
 
     genesis_time: int
     """Seconds since 1970."""
@@ -38,6 +38,8 @@ class IssuanceSchedule:
     """Yearly growth afterwards."""
     max_supply: int
     """Wei."""
+    first_year: int = 0
+    """Year that begins with `genesis_supply`, where the years before it went by other rates."""
 
 
 def supply_at(schedule: IssuanceSchedule, timestamp: int) -> Wei:
@@ -66,7 +68,7 @@ def minted_between(schedule: IssuanceSchedule, parent_time: int, time: int) -> W
 def supply_at_year(schedule: IssuanceSchedule, year: int) -> int:
     """Return the supply at the start of a year, counted from 0 at genesis."""
     supply = schedule.genesis_supply
-    for earlier in range(year):
+    for earlier in range(schedule.first_year, year):
         grown = min(supply + _growth(schedule, earlier, supply), schedule.max_supply)
         if grown == supply and earlier >= YEARS_OF_ISSUE:
             break  # the rate changes no more, so neither does the supply: no timestamp makes this loop long

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cybermiles.chain.fees import Lane, LaneBook
-from cybermiles.chain.issuance import minted_between
 from cybermiles.chain.predeploys import FEES, GOVERNANCE, HISTORY_CONTRACT, SLASHING, STAKING, VESTING
 from cybermiles.errors import NotIncludable
 from cybermiles.execution.begin_block import begin_block
@@ -28,6 +27,7 @@ from cybermiles.governance.holds import frozen_accounts
 from cybermiles.governance.state import governance_state
 from cybermiles.sponsorship.lane import DepositSponsors, SponsoredGas, note_free_lane
 from cybermiles.staking.state import staking_state
+from cybermiles.staking.supply import issue
 from cybermiles.state.slots import ReadStorage
 from cybermiles.state.trie import ordered_root, update_root
 from cybermiles.state.world import WorldState
@@ -185,10 +185,10 @@ class BlockExecution:
     def seal(self) -> BlockOutcome:
         """Pay exits and awards, elect validators, compute every root and return the finished block's outcome."""
         parent, environment = self._parent, self._environment
-        minted = minted_between(self._chain.issuance, parent.header.timestamp, environment.timestamp)
         self._world.begin_transaction()
         note_free_lane(self._world, slots=self._lanes.free_slots, gas=self._lanes.free_gas, height=self._height)
         following = end_governance(self._governance)
+        minted = issue(self._staking, parent.header.timestamp)
         vesting = EventCollector(VESTING, load_abi("ICmtVesting"), self._system_logs)
         elected = end_block(self._staking, environment.signed, vesting, minted=minted, fees=Wei(self._fees))
         self._world.end_transaction()

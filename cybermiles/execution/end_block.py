@@ -1,9 +1,10 @@
 """After a block's transactions: exits, awards, election.
 
-    mint ─► exits that are due ─► awards of the parent's signers ─► one member's awards shared out ─► election
-              └─ of locked stake: back under the lock
+    exits that are due ─► awards of the parent's signers ─► one member's awards shared out ─► election
+      └─ of locked stake: back under the lock
 
-Slashing came before the transactions. Awards go to stake as the block leaves it; the election sees the awards.
+Slashing came before the transactions, governance and the mint just before. Awards go to stake as the block leaves it;
+the election sees the awards.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 from cybermiles.staking.awards import pay_awards, share_out_one
 from cybermiles.staking.election import elect
 from cybermiles.staking.exits import pay_due_exits
-from cybermiles.staking.supply import count_burnt, mint
+from cybermiles.staking.supply import count_burnt
 from cybermiles.vesting.grants import receive_exits
 
 if TYPE_CHECKING:
@@ -31,9 +32,8 @@ def end_block(
 ) -> ValidatorSet | None:
     """Bring the economy one block further; return the set that decides two blocks later, None where it stays.
 
-    `vesting` hears the events of the vesting contract.
+    `minted` was issued already. `vesting` hears the events of the vesting contract.
     """
-    mint(state, minted)
     receive_exits(state.world, pay_due_exits(state), vesting)
     pay_awards(state, signed)
     share_out_one(state)

@@ -12,7 +12,6 @@ from cybermiles.state.slots import ReadStorage
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cybermiles.chain.issuance import IssuanceSchedule
     from cybermiles.chain.params import ChainParams
     from cybermiles.state.reader import NodeReader, StateReader
     from cybermiles.state.world import WorldState
@@ -47,7 +46,6 @@ class Chain:
     genesis_hash: Hash32
     allow_unprotected: bool
     """Whether legacy transactions without chain id are accepted."""
-    issuance: IssuanceSchedule
     backend: EvmBackend
     election: Election | None = None
     """None: by stake (`staking.election`)."""

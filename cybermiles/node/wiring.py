@@ -323,6 +323,5 @@ def _chain(document: GenesisDocument) -> Chain:
         chain_id=document.chain_id,
         genesis_hash=document.hash,
         allow_unprotected=document.allow_unprotected,
-        issuance=document.issuance,
         backend=PyEvmBackend(_rules(document), native_contracts()),
     )

@@ -34,6 +34,14 @@ class Genesis(NamedTuple):
     time: int
 
 
+class Year(NamedTuple):
+    """The year of the newest block, counted from 0 at genesis."""
+
+    number: int
+    supply: int
+    """All wei ever minted at its start, genesis included; 0 in year 0."""
+
+
 class KeyUse(NamedTuple):
     """Whose consensus key, and at which heights."""
 
@@ -213,6 +221,7 @@ class Offer(NamedTuple):
 
 LEDGER_WORD = Packed(Ledger, liabilities=96, minted=96, candidates=32, snapshots=32)
 GENESIS_WORD = Packed(Genesis, supply=96, time=64)
+YEAR_WORD = Packed(Year, number=32, supply=96)
 KEY_WORD = Packed(KeyUse, candidate=32, since=64, until=64)
 STATUS_WORD = Packed(Status, total=96, cap=96, rate=24, flags=8, pools=8, default=8)
 AWARDS_WORD = Packed(Awards, pending=96, last=96, height=64)

@@ -262,7 +262,6 @@ class RealChain:
             chain_id=document.chain_id,
             genesis_hash=keys.GENESIS_HASH,
             allow_unprotected=document.allow_unprotected,
-            issuance=document.issuance,
             backend=PyEvmBackend(ChainRules(fork=Fork.OSAKA, chain_id=document.chain_id)),
         )
         self.params = document.params
