@@ -39,7 +39,6 @@ from cybermiles.p2p.wire.mempool import (
     batches,
     decode_transactions,
     encode_transactions,
-    is_answer,
 )
 from cybermiles.runtime.pacing import News
 from cybermiles.types.primitives import Hash32
@@ -61,11 +60,10 @@ MAX_QUEUE_BYTES = 1024 * 1024
 TRANSACTIONS_PER_SECOND = 1_000
 """Of one peer; beyond, with a burst of as many as fit its queue, they are dropped."""
 BURST = 8_192
-BYTES_PER_SECOND = 1024 * 1024
-"""Of one peer's messages that nobody asked for; beyond, with the burst below, they are dropped unread. Answers are
-bounded by our requests."""
-BURST_BYTES = 4 * 1024 * 1024
-MESSAGE_BYTES = 512
+BYTES_PER_SECOND = 4 * 1024 * 1024
+"""Of one peer; beyond, with the burst below, its messages are dropped unread. Our requests bring half as much at most."""
+BURST_BYTES = 8 * 1024 * 1024
+MESSAGE_BYTES = 2_048
 """The least that a message counts: handling it costs something too."""
 MAX_REFUSED = 8_192
 REFUSED_MS = 10_000
@@ -108,8 +106,7 @@ class _Sender:
 
     handle: PeerHandle
     transactions: TokenBucket
-    unasked: TokenBucket
-    """Bytes."""
+    bandwidth: TokenBucket
     queue: deque[tuple[Hash32, bytes]] = field(default_factory=deque)
     queue_bytes: int = 0
 
@@ -191,7 +188,7 @@ class MempoolReactor:
         if sender is None:
             return
         now_ms = self._news.now_ms()
-        if not is_answer(message) and not sender.unasked.allow(now_ms, max(len(message), MESSAGE_BYTES)):
+        if not sender.bandwidth.allow(now_ms, max(len(message), MESSAGE_BYTES)):
             return
         decoded = decode_transactions(message)
         match decoded:
@@ -235,12 +232,16 @@ class MempoolReactor:
         sender.queue_bytes += len(raw)
 
     def _take_answer(self, sender: _Sender, answer: Answer) -> None:
-        hashes = [Hash32(keccak256(raw)) for raw in answer.transactions]
-        for tx_hash, raw in zip(hashes, answer.transactions, strict=True):
+        hashes: list[Hash32] = []
+        for raw in answer.transactions:
+            if not sender.transactions.allow(self._news.now_ms()):
+                break
+            tx_hash = Hash32(keccak256(raw))
+            hashes.append(tx_hash)
             announced = self._policy.announcement(tx_hash)
             if announced is not None and announced.size != len(raw):
                 raise PeerViolation(Offence.LYING, f"a transaction of {len(raw)} bytes, {announced.size} announced")
-            if not self._is_catching_up() and sender.transactions.allow(self._news.now_ms()):
+            if not self._is_catching_up():
                 self._take(sender, tx_hash, raw)
         if not self._policy.answered(sender.handle.id, answer.number, hashes):
             raise PeerViolation(Offence.UNSOLICITED, "transactions that nobody asked for")

@@ -89,8 +89,6 @@ class _Peer:
     offered: OrderedDict[Hash32, None] = field(default_factory=OrderedDict)
     """What was announced to it and it has not wanted yet."""
     asked: _Asked | None = None
-    overdue: deque[int] = field(default_factory=lambda: deque(maxlen=MAX_SILENCES))
-    """Requests that were given up; their answers may come yet."""
     silences: int = 0
 
     def offers(self, announcements: Iterable[Announcement]) -> None:
@@ -198,7 +196,7 @@ class TransactionGossip:
         return None if wanted is None else wanted.announcement
 
     def answered(self, peer: str, number: int, hashes: Sequence[Hash32]) -> bool:
-        """A peer answered a request; False where none of ours waits for it, or it brings what was not asked for.
+        """A peer answered a request; False where it is none of ours, or brings what was not asked for.
 
         Call `arrived` for what was taken of it before; the rest is asked for elsewhere.
         """
@@ -207,10 +205,7 @@ class TransactionGossip:
             return True
         asked = state.asked
         if asked is None or asked.number != number:
-            if number not in state.overdue:
-                return False
-            state.overdue.remove(number)  # a late answer is no offence
-            return True
+            return number <= self._numbers  # a late answer is no offence, an invented one is
         expected = dict.fromkeys(asked.hashes)
         if any(tx_hash not in expected for tx_hash in hashes):
             return False
@@ -264,10 +259,8 @@ class TransactionGossip:
     def _give_up(self, name: str, state: _Peer) -> list[Action]:
         """Its request stays unanswered: others are asked."""
         asked, state.asked = state.asked, None
-        if asked is not None:
-            state.overdue.append(asked.number)
-            for tx_hash in asked.hashes:
-                self._lose_announcer(tx_hash, name)
+        for tx_hash in asked.hashes if asked else ():
+            self._lose_announcer(tx_hash, name)
         state.silences += 1
         if state.silences < MAX_SILENCES:
             return []

@@ -123,11 +123,6 @@ def decode_transactions(message: bytes) -> TransactionsMessage:
     return Answer(as_number(request), _transactions(items_field))
 
 
-def is_answer(message: bytes) -> bool:
-    """Tell from the first byte whether a message claims to be an Answer."""
-    return message[:1] == bytes((TransactionsKind.ANSWER,))
-
-
 def batches(transactions: Sequence[bytes]) -> list[tuple[bytes, ...]]:
     """Return the transactions in groups that each fit one message."""
     groups: list[tuple[bytes, ...]] = []

@@ -211,7 +211,7 @@ def test_a_peer_gets_what_was_announced_to_it_and_that_once():
     assert heard(peer) == [Answer(0, (b"announced",))]
 
 
-def test_unasked_messages_beyond_a_peers_bytes_are_not_even_decoded(monkeypatch):
+def test_messages_beyond_a_peers_bytes_are_not_even_decoded(monkeypatch):
     node = Node()
     peer, honest = node.peer(), node.peer("honest")
     decoded = []
@@ -231,7 +231,7 @@ def test_unasked_messages_beyond_a_peers_bytes_are_not_even_decoded(monkeypatch)
     node.clock.ms += 1000
     for _ in range(5_000):
         node.say(peer, small)
-    assert 0 < len(decoded) <= mempool.BYTES_PER_SECOND // mempool.MESSAGE_BYTES + 200
+    assert 0 < len(decoded) <= mempool.BYTES_PER_SECOND // mempool.MESSAGE_BYTES + 30
 
 
 def test_a_transaction_beyond_the_senders_rate_is_not_even_hashed(monkeypatch):
@@ -244,8 +244,8 @@ def test_a_transaction_beyond_the_senders_rate_is_not_even_hashed(monkeypatch):
         return keccak256(raw)
 
     monkeypatch.setattr(mempool, "keccak256", count)
-    for _ in range(mempool.BURST // 1000 + 3):
-        node.say(peer, Push((b"the same",) * 1000))
+    for message in (Push((b"the same",) * 1000), Answer(0, (b"the same",) * 1000)) * 6:
+        node.say(peer, message)
     assert len(hashed) == mempool.BURST
 
 
@@ -323,18 +323,6 @@ def test_an_answer_that_comes_too_late_is_no_offence():
     node.say(peer, Answer(1, (b"x",)))
     node.feed()
     assert len(node.pool.content) == 1
-    with pytest.raises(ProtocolViolation, match="nobody asked"):
-        node.say(peer, Answer(1, (b"x",)))
-
-
-def test_an_answer_comes_once():
-    node = Node()
-    peer = node.peer()
-    node.say(peer, Announce((announcement(b"x"),)))
-    node.tick(ARRIVAL_MS)
-    node.say(peer, Answer(1, (b"x",)))
-    with pytest.raises(ProtocolViolation, match="nobody asked"):
-        node.say(peer, Answer(1, (b"x",)))
 
 
 def test_a_peer_that_never_answers_is_dropped():
