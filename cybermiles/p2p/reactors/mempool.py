@@ -61,7 +61,7 @@ TRANSACTIONS_PER_SECOND = 1_000
 """Of one peer; beyond, with a burst of as many as fit its queue, they are dropped."""
 BURST = 8_192
 BYTES_PER_SECOND = 4 * 1024 * 1024
-"""Of one peer; beyond, with the burst below, its messages are dropped unread. Our requests bring half as much at most."""
+"""Of one peer; beyond, with the burst below, its messages are dropped unread. Our requests bring half of it at most."""
 BURST_BYTES = 8 * 1024 * 1024
 MESSAGE_BYTES = 2_048
 """The least that a message counts: handling it costs something too."""
