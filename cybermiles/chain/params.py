@@ -214,6 +214,8 @@ _ORDERED = (
     ("free_compute_units_per_block", "compute_units_per_block"),
     ("compute_units_per_transaction", "compute_units_per_block"),
     ("free_gas_limit", "free_gas_per_block"),
+    ("max_absences", "absence_window"),
+    ("evidence_max_age_seconds", "unbonding_seconds"),
     ("gov_recovery_cap", "gov_recovery_window_cap"),
 )
 

@@ -56,6 +56,10 @@ def relaxed(name, value):
         "compute_units_per_block": 30_000_000,
         "free_gas_limit": 21_000,
         "free_gas_per_block": 2**40,
+        "max_absences": 1,
+        "absence_window": 65_536,
+        "evidence_max_age_seconds": 1,
+        "unbonding_seconds": 31_536_000,
         "gov_recovery_cap": Fraction(0),
     }
     if name == "free_compute_units_per_transaction":
@@ -90,6 +94,8 @@ def test_the_bounds_themselves_are_allowed(name):
         ({"free_compute_units_per_block": 600_001}, "must not be over compute_units_per_block"),
         ({"compute_units_per_transaction": 600_001}, "must not be over compute_units_per_block"),
         ({"free_gas_per_block": 499_999}, "must not be over free_gas_per_block"),
+        ({"absence_window": 1_199}, "must not be over absence_window"),
+        ({"unbonding_seconds": 172_799}, "must not be over unbonding_seconds"),
         (
             {"free_compute_units_per_transaction": 100_001, "compute_units_per_transaction": 100_000},
             "must not be over compute_units_per_transaction",

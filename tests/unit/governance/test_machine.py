@@ -59,7 +59,8 @@ amounts = st.integers(1, 3_000).map(lambda amount: amount * CMT)
 class GovernanceMachine(RuleBasedStateMachine):
     @initialize()
     def start(self):
-        self.chamber = Chamber(params=with_params(gov_freeze_seconds=FREEZE, unbonding_seconds=500))
+        params = with_params(gov_freeze_seconds=FREEZE, unbonding_seconds=500, evidence_max_age_seconds=500)
+        self.chamber = Chamber(params=params)
         self.coins = self.chamber.coins
         self.frozen_for = dict.fromkeys(SUSPECTS, 0)
         self.executed = {}
