@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cybermiles.consensus.core.timeouts import EngineSettings
@@ -44,7 +44,15 @@ if TYPE_CHECKING:
 
 START_MS = 1_700_000_000_000
 STATUS_MS = 3_000
-SYNC_ANSWERS = ("silence", "no block", "truth", "wrong commit", "wrong block")
+SYNC_ANSWERS = (
+    "silence",
+    "no block",
+    "truth",
+    "wrong commit",
+    "commit of another height",
+    "wrong block",
+    "empty block",
+)
 """What a liar says to who asks it for a block."""
 
 
@@ -340,9 +348,13 @@ class NodeWorld:
         else:
             value, commit = known[0].block(request.height)
             other = self.make_value(liar, request.height, rng.getrandbits(32), is_valid=True, ahead=0).value
-            signatures = tuple(reversed(commit.signatures))
-            wrong = type(commit)(commit.height, commit.round, commit.block_hash, signatures)
-            choices = {"truth": (value, commit), "wrong commit": (value, wrong), "wrong block": (other, commit)}
+            choices = {
+                "truth": (value, commit),
+                "wrong commit": (value, replace(commit, signatures=tuple(reversed(commit.signatures)))),
+                "commit of another height": (value, replace(commit, height=commit.height + 1)),
+                "wrong block": (other, commit),
+                "empty block": (b"", commit),
+            }
             reply = BlockResponse(request.height, *choices[answer])
         self.later(rng.uniform(1, 100), self._deliver_lie, liar, source, channel, encode_block_sync(reply))
 
