@@ -30,7 +30,7 @@ from cybermiles.staking.layout import (
 )
 from cybermiles.staking.records import SEAT_WORD, SEATED, WITHDRAWN, Seat
 from cybermiles.staking.roles import Role
-from cybermiles.staking.signing import forget_absences
+from cybermiles.staking.signing import pass_over
 from cybermiles.state.slots import Array, ArrayView
 from cybermiles.types.validator import Validator, ValidatorSet, consensus_address
 
@@ -174,7 +174,7 @@ def _set_seated(state: StakingState, candidate: int, *, seated: bool) -> None:
     flags = status.flags | SEATED if seated else status.flags & ~SEATED
     store_status(storage, candidate, status._replace(flags=flags))
     if seated:
-        forget_absences(storage, candidate)
+        pass_over(storage, candidate, watch_of(storage, candidate).left, state.height + 1)
         watch = watch_of(storage, candidate)._replace(since=state.height, left=0)
     else:
         watch = watch_of(storage, candidate)._replace(left=state.height)

@@ -5,6 +5,8 @@ bit set, and writes only where it changes. Members that were present all the tim
 
     too many bits set ─► slashed (where absence is) and jailed: out of the next election until a time has passed
                          and the owner calls `activate`; the bits are forgotten
+
+Who is out of the set for less than a window comes back with the absences before, else a block outside would undo them.
 """
 
 from __future__ import annotations
@@ -47,6 +49,23 @@ def forget_absences(storage: Storage, candidate: int) -> None:
     for index in range(-(-watch.window // WORD_BITS)):
         storage.store(_bit_of(candidate, index * WORD_BITS)[0], 0)
     store_watch(storage, candidate, watch._replace(missed=0))
+
+
+def pass_over(storage: Storage, candidate: int, first: int, last: int) -> None:
+    """Clear the bits of heights at which a candidate was out of the set; they are those of a window earlier."""
+    watch = watch_of(storage, candidate)
+    if last - first + 1 >= watch.window:
+        forget_absences(storage, candidate)
+        return
+    run = (1 << last - first + 1) - 1 << first % watch.window
+    passed, missed = run | run >> watch.window, watch.missed
+    for index in range(-(-watch.window // WORD_BITS)):
+        slot, _ = _bit_of(candidate, index * WORD_BITS)
+        word = storage.load(slot)
+        gone = word & passed >> index * WORD_BITS
+        storage.store(slot, word ^ gone)
+        missed -= gone.bit_count()
+    store_watch(storage, candidate, watch._replace(missed=missed))
 
 
 def last_signed(storage: ReadStorage, candidate: int, watch: Watch, newest: int) -> int:

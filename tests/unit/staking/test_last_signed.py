@@ -1,4 +1,4 @@
-"""The newest vote before a run of absences, in a window that wraps around, read word by word."""
+"""The newest vote before a run of absences, and heights passed over, in a window that wraps around, word by word."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from cybermiles.chain.predeploys import STAKING
 from cybermiles.staking.layout import store_watch, watch_of
-from cybermiles.staking.signing import WORD_BITS, last_signed, note_presence
+from cybermiles.staking.signing import WORD_BITS, last_signed, note_presence, pass_over
 from cybermiles.state.reader import NoState
 from cybermiles.state.slots import Storage
 from cybermiles.state.world import WorldState
@@ -56,3 +56,14 @@ def test_a_long_absence_costs_words_and_not_blocks_to_read():
     storage.reads = 0
     assert last_signed(storage, 1, watch, window - 1) == 1
     assert storage.reads <= window // WORD_BITS + 2
+
+
+@given(missed=st.sets(st.integers(1, 400)), left=st.integers(1, 400), gap=st.integers(0, WINDOW + 2))
+def test_heights_out_of_the_set_are_no_absences_and_the_others_stay(missed, left, gap):
+    storage = storage_after(range(1, left + 1), missed, window=WINDOW)
+    pass_over(storage, 1, left + 1, left + gap)
+    known = {height for height in missed if left + gap - WINDOW < height <= left}
+    assert watch_of(storage, 1).missed == len(known)
+    for height in range(left + gap + 1, left + gap + 1 + WINDOW):
+        note_presence(storage, 1, height, window=WINDOW, present=True)
+    assert watch_of(storage, 1).missed == 0

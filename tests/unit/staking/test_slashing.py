@@ -295,6 +295,20 @@ def test_who_is_out_is_not_counted_absent(staking):
     assert watch_of(staking.storage, 2).missed == 0
 
 
+def test_stepping_down_for_a_block_makes_no_absence_forgotten(staking):
+    for _ in range(5):
+        staking.end(minted=0, absent=[1])
+    assert watch_of(staking.storage, 2).missed == 4
+    staking.act("deactivate", 1)
+    staking.end(minted=0, absent=[1])
+    staking.act("activate", 1)
+    staking.end(minted=0, absent=[1])
+    assert watch_of(staking.storage, 2)[:3] == (4, 20, staking.height - 1)
+    for _ in range(20):
+        staking.end(minted=0, absent=[1])
+    assert validator_view(staking.storage, 2).jailed_until
+
+
 def test_a_chain_of_founders_without_stake_punishes_nobody():
     economy = Staking(ChainParams(), founders=0)
     economy.sets[1] = economy.sets[2] = economy.current = None
