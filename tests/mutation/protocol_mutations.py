@@ -157,7 +157,7 @@ MUTATIONS = (
         f"{CORE}/driver.py",
         "        if output.pol_round >= 0:\n",
         "        if output.pol_round > self.height:\n",
-        UNITS,
+        NOT_CORE,
     ),
     Mutation(
         "the precommit timer of any round ends the current one",

@@ -173,7 +173,8 @@ class StubChain:
     def committed(self, height: int, app_hash: bytes, commit) -> None:
         value = self._ledger.blocks[-1][0]
         block = decode_block(value)
-        self._node.world.committed(self._node, height, block_hash(value), app_hash, commit)
+        self._node.world.committed(self._node, commit)
+        self._node.world.state_after(height, app_hash)
         raws = transactions_of(block)
         if raws:
             self._node.world.fault("transactions in a block")
@@ -237,15 +238,17 @@ def real_document(powers: tuple[int, ...]):
 class _LifeStore:
     """The database as one life sees it: each batch is atomic, and a life may end before or after one."""
 
-    def __init__(self, store: MemoryStore, work: Work) -> None:
+    def __init__(self, store: MemoryStore, work: Work, written) -> None:
         self._store = store
         self._work = work
+        self._written = written
         self.get = store.get
         self.iterate = store.iterate
 
     def write(self, batch, *, sync: bool) -> None:
         self._work.persist("before the batch")
         self._store.write(batch, sync=sync)
+        self._written()
         self._work.persist("after the batch")
 
 
@@ -256,7 +259,8 @@ class RealChain:
         self._node = node
         work = Work(node)
         self._document = document = real_document(node.world.plan.powers)
-        database = Database(_LifeStore(store, work))
+        self._commit = None
+        database = Database(_LifeStore(store, work, self._decided))
         check_store(database)
         self._chain = Chain(
             chain_id=document.chain_id,
@@ -322,10 +326,16 @@ class RealChain:
         self._commit = commit
         await self._inner.commit(commit)
 
+    def _decided(self) -> None:
+        """A batch was written: that of the commit, where one is under way."""
+        if self._commit is not None:
+            commit, self._commit = self._commit, None
+            self._node.world.committed(self._node, commit)
+
     def block_committed(self, block, outcome) -> None:
         """The application's listener: the block is durable."""
         world = self._node.world
-        world.committed(self._node, block.height, block.hash, block.header.state_root, self._commit)
+        world.state_after(block.height, block.header.state_root)
         for _ in block.consensus.evidence:
             world.fault("evidence in a block")
         if block.transactions:

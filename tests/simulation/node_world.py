@@ -425,12 +425,16 @@ class NodeWorld:
         """Return the blocks of the script's target round."""
         return [] if self.adversary is None else self.adversary.announced(*self.plan.target)
 
-    def committed(self, node: WholeNode, height: int, hash_: bytes, app_hash: bytes, commit) -> None:
-        """A node made a block durable."""
-        self.trace.record(self.now_ms, node.index, "decided", height, hash_.hex()[:8])
+    def state_after(self, height: int, app_hash: bytes) -> None:
+        """A node's application hash after a height."""
         self._app_hashes.setdefault(height, app_hash)
-        self.checker.decided(node.index, commit)
         self.checker.committed(height, app_hash)
+
+    def committed(self, node: WholeNode, commit) -> None:
+        """A node made a block durable."""
+        height = commit.height
+        self.trace.record(self.now_ms, node.index, "decided", height, commit.block_hash.hex()[:8])
+        self.checker.decided(node.index, commit)
         if self.plan.script == "amnesia" and node.index in self.director.muted and not self.is_stable:
             for other in self.nodes.values():
                 engine = other.runner and other.runner.engine

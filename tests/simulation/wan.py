@@ -47,8 +47,9 @@ class WanWorld(NodeWorld):
     def value_built(self, height: int, value: bytes, hash_, timestamp: int) -> None:
         self._proposed_ms.setdefault(height, self.now_ms)
 
-    def committed(self, node, height: int, hash_: bytes, app_hash: bytes, commit) -> None:
-        super().committed(node, height, hash_, app_hash, commit)
+    def committed(self, node, commit) -> None:
+        super().committed(node, commit)
+        height = commit.height
         if height > 1:  # the first one waits for connections
             self.decide_ms.append(self.now_ms - self._proposed_ms[height])
             self.rounds.append(commit.round)
