@@ -108,7 +108,9 @@ def redelegate(state: StakingState, holder: Address, source: Address, target: Ad
 
 
 def set_rate_for(state: StakingState, owner: Address, delegator: Address, rate: int) -> None:
-    """Grant a delegator another rate, at most the candidacy's. PPM.
+    """Grant a delegator a lower rate: at most the one it has, and at most the candidacy's. PPM.
+
+    What a delegator came for is not taken back: a raised rate is for those who come later.
 
     Raises UnknownValidator where the caller owns no candidacy, ValidatorWithdrawn, BadCompRate, NotEnoughStake where
     the delegator has nothing here, NotAllowed for the owner, who pays no rate, TooManyRates.
@@ -117,14 +119,15 @@ def set_rate_for(state: StakingState, owner: Address, delegator: Address, rate: 
     book, holding = open_book(state.storage, candidate), load_holding(state.storage, delegator, candidate)
     if book.status.flags & WITHDRAWN:
         raise ValidatorWithdrawn
-    if not 1 <= rate <= book.status.rate:
-        raise BadCompRate(book.status.rate, rate)
     if delegator == owner:
         raise NotAllowed
     answer_for_source(state, holding, book)
     amount = holding.value(book)
     if not amount:
         raise NotEnoughStake(0, 1)
+    most = min(book.status.rate, book.pools[holding.pool].rate)
+    if not 1 <= rate <= most:
+        raise BadCompRate(most, rate)
     pool = book.pool_at(rate)
     if pool is None or not (pool == holding.pool or book.takes(pool, amount)):
         raise TooManyRates(MAX_POOLS)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from cybermiles.chain.params import ChainParams
 from cybermiles.staking.book import MAX_SHARES, Book, close_book, open_book
 from cybermiles.staking.delegations import ALL
-from cybermiles.staking.errors import BelowMinimum, SelfStakeTooLow
+from cybermiles.staking.errors import BadCompRate, BelowMinimum, SelfStakeTooLow
 from cybermiles.staking.exits import PAID_PER_BLOCK
 from cybermiles.staking.layout import candidate_of, identity_of, status_of
 from cybermiles.staking.records import VERIFIED, Awards, Pool, Status
@@ -179,10 +179,21 @@ def test_a_granted_rate_is_paid_from_then_on_and_a_new_one_is_for_new_stake(stak
 
 def test_a_pool_that_was_left_serves_another_rate(staking):
     staking.delegate(10, 0, M)
-    for rate in range(1, 30):
+    for rate in range(30, 0, -1):
         staking.grant(0, 10, rate)
     assert status_of(staking.storage, 1).pools <= 3
     assert delegation_view(staking.storage, account(10), 1).principal == M
+
+
+def test_a_raised_rate_is_not_put_on_who_came_under_a_lower_one(staking):
+    staking.delegate(10, 0, M)
+    staking.act("update_candidacy", 0, 0, 999_999, 0)
+    with pytest.raises(BadCompRate, match="200000"):
+        staking.grant(0, 10, 999_999)
+    staking.grant(0, 10, 100_000)
+    with pytest.raises(BadCompRate, match="100000"):
+        staking.grant(0, 10, 100_001)
+    assert delegation_view(staking.storage, account(10), 1).comp_rate_ppm == 100_000
 
 
 # Nobody gains
