@@ -96,8 +96,7 @@ def read_log(directory: Directory, height: int) -> tuple[Record, ...]:
         records, good = decode_frames(data, name)
         if good < len(data):
             directory.truncate(name, good)
-            directory.sync(name)
-        if records:
+        if data:
             # A killed process may leave what only the kernel has. What follows from it will be signed.
             directory.sync(name)
             directory.sync_names()

@@ -9,7 +9,18 @@ from tests.mutation import mutation
 HOST = "cybermiles/consensus"
 UNITS = tuple(
     f"tests/unit/consensus/test_{name}.py"
-    for name in ("wal", "values", "lookback", "application_calls", "inbox", "privval", "replay", "runner", "durability")
+    for name in (
+        "wal",
+        "killed_then_power_lost",
+        "values",
+        "lookback",
+        "application_calls",
+        "inbox",
+        "privval",
+        "replay",
+        "runner",
+        "durability",
+    )
 )
 """The quick ones first."""
 Mutation = partial(mutation.Mutation, killers=UNITS)
@@ -80,8 +91,9 @@ MUTATIONS = (
     Mutation("an old state of the signer goes unnoticed", f"{HOST}/lookback.py", "if signer.last_signed >= (commit.height, commit.round, Step.PRECOMMIT):", "if signer.last_signed[0] >= 0:"),
     # The log
     Mutation("damage in the middle is cut off like a torn end", WAL, "        if is_damaged:\n            raise StorageError(", "        if is_damaged:\n            break\n        if False:\n            raise StorageError("),
-    Mutation("a torn end is not cut off", WAL, "            directory.truncate(name, good)\n            directory.sync(name)\n", "            pass\n"),
-    Mutation("the cut is not synced", WAL, "            directory.truncate(name, good)\n            directory.sync(name)\n", "            directory.truncate(name, good)\n"),
+    Mutation("a torn end is not cut off", WAL, "            directory.truncate(name, good)\n", "            pass\n"),
+    Mutation("frames that only the kernel has are trusted, and so is the cut", WAL, "        if data:\n", "        if not data:\n"),
+    Mutation("a signer state that only the kernel has is trusted", SIGNER, "            _settle(directory, state_name)\n", ""),
     Mutation("blocks may imitate frames", WAL, "return MARKER + content.replace(MAGIC, _ESCAPED)", "return MARKER + content"),
     Mutation("checksums are not compared", WAL, "if (MARKER + segment).startswith(encoded) else None", "if records else None"),
     # Replay
