@@ -160,10 +160,13 @@ def test_one_that_signs_twice_is_convicted_by_all_and_the_chain_goes_on(cluster)
     liar.start()
     others = [node for node in cluster.nodes if node is not liar]
     cluster.wait_for(
-        lambda: all(node.metric("cmt_consensus_committed_evidence_total") >= 2 for node in others),
-        "two proofs are in blocks",
+        lambda: all(node.metric("cmt_consensus_committed_evidence_total") >= 1 for node in others),
+        "a proof is in a block",
     )
-    cluster.wait_for_blocks(2, others)
+    cluster.wait_for_blocks(3, others)
+    for node in others:
+        members = [entry["address"] for entry in node.rpc("cmt_consensusState")["validators"]]
+        assert liar.validator not in members, "the first proof costs it its seat"
     liar.kill()
     liar.module = honest
     cluster.start()
@@ -176,7 +179,7 @@ def test_the_disks_agree_and_only_the_liar_signed_twice(cluster):
     liar = cluster.nodes[2]
     cluster.stop()
     found = audit(cluster, liars={liar.validator})
-    assert found.committed >= 2
+    assert found.committed >= 1
     assert set(found.evidence) == {liar.validator}
     assert found.height > 20
     assert len(find_homes(cluster.directory)) == 4
