@@ -26,6 +26,7 @@ from cybermiles.mempool.pool import Pool
 from cybermiles.mempool.service import MempoolService
 from cybermiles.state.kv import MemoryStore
 from cybermiles.storage.database import Database
+from cybermiles.storage.flat_state import StateMoved
 from cybermiles.storage.recovery import check_store
 from cybermiles.types.abci import PrepareRequest
 from cybermiles.types.commit import EMPTY_COMMIT
@@ -345,8 +346,11 @@ class RealChain:
 
     def make_value(self, liar: int, height: int, salt: int, *, is_valid: bool, timestamp: int):
         """Return (bytes, hash, time) of a liar's block; junk where this node is not right below it."""
-        parent = self._inner.parent
-        if not is_valid or parent.header.height != height - 1:
+        try:
+            parent = self._inner.parent
+        except StateMoved:  # this node is committing
+            parent = None
+        if not is_valid or parent is None or parent.header.height != height - 1:
             junk = sha256(b"%d %d" % (height, salt)).digest() * 8
             return junk, Hash32(sha256(junk).digest()), timestamp
         time = max(timestamp, parent.header.timestamp + 1) + salt % 2  # so that two blocks of a liar differ
