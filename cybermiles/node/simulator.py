@@ -15,9 +15,9 @@ from cybermiles.rpc.ports import Overloaded
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cybermiles.execution.parent import Chain
     from cybermiles.execution.simulate import AccountOverride
-    from cybermiles.node.chain_view import ChainView
+    from cybermiles.node.job_source import LocalSource
+    from cybermiles.rpc.jobs import Job
     from cybermiles.runtime.executor import Worker
     from cybermiles.types.primitives import Address
     from cybermiles.types.transaction import AccessList
@@ -33,9 +33,8 @@ MAX_WAITING = 64
 class Simulator:
     """Runs code on committed states."""
 
-    def __init__(self, chain: Chain, view: ChainView, worker: Worker) -> None:
-        self._chain = chain
-        self._view = view
+    def __init__(self, source: LocalSource, worker: Worker) -> None:
+        self._source = source
         self._worker = worker
         self._waiting = 0
 
@@ -59,14 +58,17 @@ class Simulator:
         access_list, result = await self._run(simulation.create_access_list, message)
         return access_list, result.gas_used, None if result.failure is None else result.failure.value
 
+    async def run(self, job: Job[T]) -> T:
+        return await self._run(job.run, self._source)
+
     def _simulation(self, height: int, overrides: dict[Address, AccountOverride], block: BlockOverride) -> Simulation:
-        state = self._view.state(height)
-        header = self._view.header(height)
+        state = self._source.state(height)
+        header = self._source.header(height)
         if header is None:
             raise InvariantViolation(f"block {height} has a state but no header")
         return Simulation(
-            chain=self._chain,
-            params=self._view.params_at(height),
+            chain=self._source.constants,
+            params=self._source.params_at(height),
             header=header,
             state=state,
             overrides=overrides,

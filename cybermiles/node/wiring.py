@@ -29,6 +29,7 @@ from cybermiles.node.chain_view import ChainView
 from cybermiles.node.consensus_view import consensus_status, node_identity
 from cybermiles.node.events import CommittedBlocks, EventFeed
 from cybermiles.node.info import LocalNode, client_version
+from cybermiles.node.job_source import LocalSource
 from cybermiles.node.metering import MeteredApplication
 from cybermiles.node.metrics import (
     BlockMetrics,
@@ -164,7 +165,7 @@ def build(config: NodeConfig, directory: DataDir, document: GenesisDocument, wor
     _copy_at_scrape(metrics, info, PoolMetrics(metrics.mempool, mempool), directory, signer.address)
     feed = EventFeed(events)
     view = ChainView(database, document.chain_id, document.params, mempool.candidates)
-    served = _served(view, document, workers, mempool, info, feed, clock, metrics)
+    served = _served(view, database, document, workers, mempool, info, feed, clock, metrics)
     return Components(
         store=store,
         signer=signer,
@@ -180,6 +181,7 @@ def build(config: NodeConfig, directory: DataDir, document: GenesisDocument, wor
 
 def _served(  # noqa: PLR0913, PLR0917  (the composition root hands every part on by name)
     view: ChainView,
+    database: Database,
     document: GenesisDocument,
     workers: Workers,
     mempool: MempoolService,
@@ -191,7 +193,7 @@ def _served(  # noqa: PLR0913, PLR0917  (the composition root hands every part o
     """Return what JSON-RPC and the operator's pages are about."""
     return RpcPorts(
         chain=view,
-        executor=Simulator(_chain(document), view, workers.calls),
+        executor=Simulator(LocalSource(database, _chain(document), document.params), workers.calls),
         pool=PoolView(mempool),
         info=info,
         events=feed,

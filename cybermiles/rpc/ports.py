@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from cybermiles.errors import CybermilesError
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cybermiles.errors import InvalidTransaction
     from cybermiles.execution.outcome import TransactionOutcome
     from cybermiles.execution.simulate import AccountOverride, BlockOverride
+    from cybermiles.rpc.jobs import Job
     from cybermiles.rpc.node_status import ConsensusStatus, NodeIdentity, PeerStatus
     from cybermiles.state.reader import NodeReader, StateReader
     from cybermiles.types.block import Block
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
     StateOverrides: TypeAlias = dict[Address, AccountOverride]
     PooledBySender: TypeAlias = Mapping[Address, Sequence[Transaction]]
+
+T = TypeVar("T")
 
 
 class StateUnavailable(CybermilesError):
@@ -163,6 +166,10 @@ class Executor(Protocol):
 
     async def create_access_list(self, message: CallMessage, height: int) -> tuple[AccessList, int, str | None]:
         """Return the access list, the gas used with it, and the failure's phrase or None."""
+        ...
+
+    async def run(self, job: Job[T]) -> T:
+        """Return what a job computes, or raise what it raises."""
         ...
 
 

@@ -291,6 +291,10 @@ class FakeExecutor:
         failure = None if self.result.failure is None else self.result.failure.value
         return await self._answer(("access", message, height), (((CONTRACT, (0, 1)),), self.gas, failure))
 
+    async def run(self, job):
+        """Remember the job and answer `result`."""
+        return await self._answer(("run", job), self.result)
+
     async def _answer(self, asked, answer):
         self.asked.append(asked)
         if self.delay:
