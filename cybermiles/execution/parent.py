@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cybermiles.types.header import Header
     from cybermiles.types.primitives import ChainId, Hash32
     from cybermiles.types.validator import ValidatorSet
-    from cybermiles.vm.backend import EvmBackend
+    from cybermiles.vm.backend import BlockContext, EvmBackend
 
 APP_VERSION = 1
 """Newest version of the state transition that this software has; every header commits to its block's."""
@@ -49,6 +49,16 @@ class Chain:
     backend: EvmBackend
     election: Election | None = None
     """None: by stake (`staking.election`)."""
+    contexts: CallContexts | None = None
+    """None: CyberMiles' own (`execution.simulate`). A foreign chain has other fees and other block hashes."""
+
+
+class CallContexts(Protocol):
+    """Says what code called in the context of a committed block finds around it, in place of CyberMiles' own rules."""
+
+    def context(self, header: Header, state: StateReader, params: ChainParams) -> BlockContext:
+        """Return the context of a call at `header`, on the state after it."""
+        ...
 
 
 class History(Protocol):

@@ -80,10 +80,16 @@ class Simulation:
     block: BlockOverride = field(default_factory=BlockOverride)
 
     def call(self, message: CallMessage, *, compute_units: int, collect_access: bool = False) -> ExecutionResult:
-        """Run one call. Raises InvalidTransaction where a transaction like it could not start."""
+        """Run one call. Raises InvalidTransaction where a transaction like it could not start.
+
+        Code of a call that names no price finds base fee 0, as in other clients: nothing is charged.
+        """
+        context = self._context()
+        if not message.gas_price:
+            context = replace(context, base_fee=0)
         return self.chain.backend.call(
             self._world(),
-            self._context(),
+            context,
             message,
             compute_units=compute_units,
             collect_access=collect_access,
@@ -155,14 +161,26 @@ class Simulation:
         return (balance - message.value) // message.gas_price
 
     def _context(self) -> BlockContext:
-        header, block = self.header, self.block
+        block, contexts = self.block, self.chain.contexts
+        context = self._own_context() if contexts is None else contexts.context(self.header, self.state, self.params)
+        return replace(
+            context,
+            height=context.height if block.height is None else block.height,
+            timestamp=context.timestamp if block.timestamp is None else block.timestamp,
+            coinbase=context.coinbase if block.coinbase is None else block.coinbase,
+            gas_limit=context.gas_limit if block.gas_limit is None else block.gas_limit,
+            prev_randao=context.prev_randao if block.prev_randao is None else block.prev_randao,
+        )
+
+    def _own_context(self) -> BlockContext:
+        header = self.header
         return BlockContext(
-            height=header.height if block.height is None else block.height,
-            timestamp=header.timestamp if block.timestamp is None else block.timestamp,
-            coinbase=header.coinbase if block.coinbase is None else block.coinbase,
-            gas_limit=header.gas_limit if block.gas_limit is None else block.gas_limit,
-            prev_randao=header.prev_randao if block.prev_randao is None else block.prev_randao,
-            base_fee=0,
+            height=header.height,
+            timestamp=header.timestamp,
+            coinbase=header.coinbase,
+            gas_limit=header.gas_limit,
+            prev_randao=header.prev_randao,
+            base_fee=header.base_fee,
             fee_recipient=STAKING,
             block_hash=ancestor_hashes(self.state, header.height),
             params=self.params,

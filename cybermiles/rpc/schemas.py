@@ -136,20 +136,23 @@ class CallObject(_Model):
         """The access list as the VM takes it."""
         return tuple((Address(entry.address), tuple(entry.storage_keys)) for entry in self.access_list or ())
 
-    def effective_price(self) -> int:
-        """Return wei per gas at base fee 0, 0 where none is named."""
+    def effective_price(self, base_fee: int = 0) -> int:
+        """Return wei per gas at a base fee, 0 where none is named."""
         if self.gas_price is not None:
             return self.gas_price
         cap, tip = self.max_fee_per_gas, self.max_priority_fee_per_gas
-        return min(tip or 0, tip or 0 if cap is None else cap)
+        if not cap and not tip:
+            return 0
+        offered = base_fee + (tip or 0)
+        return offered if cap is None else min(cap, offered)
 
-    def to_message(self, gas_limit: int) -> CallMessage:
-        """Return the call, with at most `gas_limit` gas."""
+    def to_message(self, gas_limit: int, base_fee: int = 0) -> CallMessage:
+        """Return the call at a base fee, with at most `gas_limit` gas."""
         return CallMessage(
             sender=ZERO_ADDRESS if self.sender is None else Address(self.sender),
             to=None if self.to is None else Address(self.to),
             gas=gas_limit if self.gas is None else min(self.gas, gas_limit),
-            gas_price=self.effective_price(),
+            gas_price=self.effective_price(base_fee),
             value=self.value or 0,
             data=self.calldata,
             access_list=self.domain_access_list,

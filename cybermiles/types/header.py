@@ -59,6 +59,11 @@ class Header:
             object.__setattr__(self, "_hash", Hash32(keccak256(self.encode())))
         return self._hash  # type: ignore[return-value]  # set just above
 
+    @property
+    def base_fee(self) -> int:
+        """Wei per gas that every transaction burns: 0 for ever on this chain."""
+        return 0
+
     def encode(self) -> bytes:
         """Return the RLP list of Prague's 21 fields."""
         return rlp.encode_list([rlp.encode_bytes(value) for value in self._fields()])

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from cybermiles.rpc.jsonrpc import Json
     from cybermiles.rpc.ports import ChainReader, Executor, StateOverrides
     from cybermiles.rpc.schemas import AuthorizationEntry, CallObject
+    from cybermiles.vm.backend import CallMessage
 
 DELEGATION_PREFIX = bytes.fromhex("ef0100")
 """EIP-7702: code that stands for another account's."""
@@ -81,7 +82,7 @@ class EthCalls:
         """Return what the called code returns. Raises RpcError with code 3 where it reverts."""
         height = self._height(call, reference)
         result = await self._executor.call(
-            call.to_message(self._gas_limit()),
+            self._message(call, height),
             height,
             self._with_delegations(call.authorization_list or (), height, overrides),
             block_overrides,
@@ -98,7 +99,7 @@ class EthCalls:
         """Return the estimate as a number, for `eth_fillTransaction` too."""
         height = self._height(call, reference)
         authorizations = call.authorization_list or []
-        message = call.to_message(self._gas_limit())
+        message = self._message(call, height)
         try:
             gas = await self._executor.estimate_gas(
                 message, height, self._with_delegations(authorizations, height, overrides)
@@ -112,9 +113,7 @@ class EthCalls:
     async def create_access_list(self, call: CallObject, reference: BlockReference) -> Json:
         """Return what the call touches, and its gas with that list."""
         height = self._height(call, reference)
-        access_list, gas_used, failure = await self._executor.create_access_list(
-            call.to_message(self._gas_limit()), height
-        )
+        access_list, gas_used, failure = await self._executor.create_access_list(self._message(call, height), height)
         answer: dict[str, Json] = {
             "accessList": encode_access_list(access_list),
             "gasUsed": hex(gas_used),
@@ -132,8 +131,10 @@ class EthCalls:
             )
         return state_height(self._chain, reference)
 
-    def _gas_limit(self) -> int:
-        return min(self._limits.call_gas_max, self._chain.params.block_gas_limit)
+    def _message(self, call: CallObject, height: int) -> CallMessage:
+        header = self._chain.header(height)
+        gas_limit = min(self._limits.call_gas_max, self._chain.params.block_gas_limit)
+        return call.to_message(gas_limit, 0 if header is None else header.base_fee)
 
     def _with_delegations(
         self, entries: Sequence[AuthorizationEntry], height: int, overrides: StateOverrides
