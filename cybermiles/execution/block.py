@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from cybermiles.types.receipt import Log
     from cybermiles.types.transaction import Transaction
     from cybermiles.vm.backend import GasPayer
+    from cybermiles.vm.tracing import Tracer
 
 HISTORY_SERVE_WINDOW = 8191
 """Ancestor hashes the EIP-2935 contract keeps."""
@@ -124,12 +125,17 @@ class BlockExecution:
         self._begin()
 
     @property
+    def world(self) -> WorldState:
+        """The state after what was applied so far. For reading between transactions."""
+        return self._world
+
+    @property
     def transactions(self) -> tuple[Transaction, ...]:
         """Transactions applied so far."""
         return tuple(self._transactions)
 
-    def apply(self, transaction: Transaction) -> TransactionOutcome:
-        """Execute the next transaction and return its outcome.
+    def apply(self, transaction: Transaction, tracer: Tracer | None = None) -> TransactionOutcome:
+        """Execute the next transaction, watched by `tracer`, and return its outcome.
 
         Raises InvalidTransaction where it can never be valid on this state, and NotIncludable where only
         this block has no room for it; in both cases the block is as it was before.
@@ -148,6 +154,7 @@ class BlockExecution:
             compute_units=decision.compute_units,
             free=decision.lane is not Lane.PAID,
             payer=self._payer(transaction, decision, sponsor_logs),
+            tracer=tracer,
         )
         if result.failure is Failure.COMPUTE_BUDGET and decision.cut_by_block:
             world.undo_transaction()

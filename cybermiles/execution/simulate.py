@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from cybermiles.types.primitives import Address, Hash32
     from cybermiles.types.transaction import AccessList
     from cybermiles.vm.backend import ExecutionResult
+    from cybermiles.vm.tracing import Tracer
 
 TRANSFER_GAS = 21_000
 ESTIMATE_TOLERANCE_PER_MILLE = 15
@@ -79,7 +80,9 @@ class Simulation:
     overrides: dict[Address, AccountOverride] = field(default_factory=dict)
     block: BlockOverride = field(default_factory=BlockOverride)
 
-    def call(self, message: CallMessage, *, compute_units: int, collect_access: bool = False) -> ExecutionResult:
+    def call(
+        self, message: CallMessage, *, compute_units: int, collect_access: bool = False, tracer: Tracer | None = None
+    ) -> ExecutionResult:
         """Run one call. Raises InvalidTransaction where a transaction like it could not start.
 
         Code of a call that names no price finds base fee 0, as in other clients: nothing is charged.
@@ -93,6 +96,7 @@ class Simulation:
             message,
             compute_units=compute_units,
             collect_access=collect_access,
+            tracer=tracer,
         )
 
     def estimate_gas(self, message: CallMessage) -> int:

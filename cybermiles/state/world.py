@@ -275,6 +275,18 @@ class WorldState:
             slots.setdefault(address, []).append(slot)
         return tuple((address, tuple(sorted(slots[address]))) for address in sorted(slots))
 
+    def written_accounts(self) -> dict[Address, AccountFields]:
+        """Return what each account was that the current transaction wrote and did not take back."""
+        before: dict[Address, AccountFields] = {}
+        for mapping, key, value in self._undo:
+            if mapping is self._accounts:
+                before.setdefault(key, value)  # type: ignore[arg-type]  # the mapping's own keys and values
+        return before
+
+    def written_slots(self) -> dict[Address, dict[int, int]]:
+        """Return the words before the current transaction of each slot that it wrote, taken back or not."""
+        return {address: dict(slots) for address, slots in self._originals.items()}
+
     # Going back
 
     def snapshot(self) -> int:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cybermiles.types.receipt import Log
     from cybermiles.types.transaction import AccessList, Transaction
     from cybermiles.vm.rules import ChainRules
+    from cybermiles.vm.tracing import Tracer
 
 _DEFAULT_PARAMS = ChainParams()
 
@@ -132,13 +133,15 @@ class EvmBackend(Protocol):
         compute_units: int | None,
         free: bool = False,
         payer: GasPayer | None = None,
+        tracer: Tracer | None = None,
     ) -> ExecutionResult:
         """Execute a transaction on `world` and settle its gas at `gas_price`.
 
         `compute_units` is the budget of the second meter (None: unmetered); using it up fails the
         transaction like running out of gas, with `Failure.COMPUTE_BUDGET`. All checks of `vm.validity`
         are made first; with `free` the balance must cover the value only. A `payer` pays beside what
-        `gas_price` charges to the sender. Calls `begin_transaction` and
+        `gas_price` charges to the sender. A `tracer` is told of everything
+        and changes nothing. Calls `begin_transaction` and
         `end_transaction` on `world`, so that the caller may still `undo_transaction`.
         Raises InvalidTransaction (a subclass, world unchanged) when it may not be in a block. Any other
         exception is a bug of the node and must not be treated as a failed transaction.
@@ -153,6 +156,7 @@ class EvmBackend(Protocol):
         *,
         compute_units: int | None,
         collect_access: bool = False,
+        tracer: Tracer | None = None,
     ) -> ExecutionResult:
         """Execute a call on `world`, which the caller throws away. Never charges gas.
 

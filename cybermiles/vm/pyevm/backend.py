@@ -2,23 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from eth.exceptions import (
-    ContractCreationCollision,
-    FullStack,
-    InsufficientFunds,
-    InsufficientStack,
-    InvalidInstruction,
-    InvalidJumpDestination,
-    OutOfBoundsRead,
-    OutOfGas,
-    ReservedBytesInCode,
-    Revert,
-    StackDepthLimit,
-    VMError,
-    WriteProtection,
-)
 from eth.vm.message import Message
 
 from cybermiles.crypto.hashing import keccak256
@@ -27,16 +13,18 @@ from cybermiles.errors import InsufficientFunds as InsufficientFundsError
 from cybermiles.types import rlp
 from cybermiles.types.primitives import Address
 from cybermiles.vm import compute_units as weights
-from cybermiles.vm.backend import ExecutionResult, Failure
+from cybermiles.vm.backend import ExecutionResult
 from cybermiles.vm.pyevm.context import TransactionContext
 from cybermiles.vm.pyevm.delegation import apply_authorizations
-from cybermiles.vm.pyevm.dispatch import ComputeBudgetExceeded
-from cybermiles.vm.pyevm.frame import CodeTooLarge, Frame
+from cybermiles.vm.pyevm.failures import failure_of
+from cybermiles.vm.pyevm.frame import Frame
 from cybermiles.vm.pyevm.opcodes import opcode_table
 from cybermiles.vm.pyevm.precompiles import precompile_table
 from cybermiles.vm.pyevm.program import ProgramCache
 from cybermiles.vm.pyevm.state import UNLIMITED, State
+from cybermiles.vm.pyevm.traced import TracedState, traced
 from cybermiles.vm.rules import Fork
+from cybermiles.vm.tracing import TraceStart
 from cybermiles.vm.validity import (
     DELEGATION_PREFIX,
     GAS_PER_BLOB,
@@ -58,27 +46,12 @@ if TYPE_CHECKING:
     from cybermiles.types.transaction import AccessList, Transaction
     from cybermiles.vm.backend import BlockContext, CallMessage, GasPayer
     from cybermiles.vm.native import NativeContract
+    from cybermiles.vm.pyevm.traced import TracedFrame
     from cybermiles.vm.rules import ChainRules
+    from cybermiles.vm.tracing import Tracer
 
 MAX_REFUND_QUOTIENT = 5
 """EIP-3529: at most a fifth of the gas used is given back."""
-
-_FAILURES: tuple[tuple[type[VMError], Failure], ...] = (
-    (ComputeBudgetExceeded, Failure.COMPUTE_BUDGET),
-    (CodeTooLarge, Failure.CODE_SIZE),
-    (Revert, Failure.REVERT),
-    (OutOfGas, Failure.OUT_OF_GAS),
-    (InvalidInstruction, Failure.INVALID_OPCODE),
-    (InvalidJumpDestination, Failure.INVALID_JUMP),
-    (InsufficientStack, Failure.STACK_UNDERFLOW),
-    (FullStack, Failure.STACK_OVERFLOW),
-    (WriteProtection, Failure.WRITE_PROTECTION),
-    (ContractCreationCollision, Failure.CONTRACT_COLLISION),
-    (ReservedBytesInCode, Failure.INVALID_CODE),
-    (OutOfBoundsRead, Failure.RETURN_DATA_BOUNDS),
-    (InsufficientFunds, Failure.INSUFFICIENT_BALANCE),
-    (StackDepthLimit, Failure.CALL_DEPTH),
-)
 
 
 class PyEvmBackend:
@@ -112,6 +85,7 @@ class PyEvmBackend:
         compute_units: int | None,
         free: bool = False,
         payer: GasPayer | None = None,
+        tracer: Tracer | None = None,
     ) -> ExecutionResult:
         """See `EvmBackend`."""
         sender = transaction.sender
@@ -129,6 +103,8 @@ class PyEvmBackend:
             blob_fee=blob_fee,
             free=free,
         )
+        if tracer is not None:
+            tracer.start(world, context, self._transaction_start(transaction))
         world.begin_transaction()
         if payer is not None:
             payer.reserve(world)
@@ -137,13 +113,15 @@ class PyEvmBackend:
         if upfront:
             world.subtract_balance(sender, upfront)
         world.increment_nonce(sender)
-        if self._is_transfer(world, transaction):
+        if tracer is None and self._is_transfer(world, transaction):
             result = _transfer(world, transaction)
         else:
-            result = self._run(world, context, transaction, gas_price, compute_units)
+            result = self._run(world, context, transaction, gas_price, compute_units, tracer)
         self._settle(world, context, transaction, gas_price, result.gas_used)
         if payer is not None:
             payer.settle(world, result.gas_used)
+        if tracer is not None:
+            tracer.end(world, result)
         world.end_transaction()
         return result
 
@@ -155,6 +133,7 @@ class PyEvmBackend:
         *,
         compute_units: int | None,
         collect_access: bool = False,
+        tracer: Tracer | None = None,
     ) -> ExecutionResult:
         """See `EvmBackend`."""
         needed = intrinsic_gas(message.data, creates=message.to is None, access_list=message.access_list)
@@ -168,10 +147,14 @@ class PyEvmBackend:
             )
         if message.value and message.sender in context.frozen:
             raise AccountFrozen(f"account frozen: address {hex_address(message.sender)} can send nothing now")
-        world.begin_transaction()
         creator_nonce = world.nonce(message.sender)
+        if tracer is not None:
+            precompiles = frozenset(self._precompiles)
+            begin = TraceStart(message.sender, message.to, message.gas, creator_nonce, (), precompiles)
+            tracer.start(world, context, begin)
+        world.begin_transaction()
         world.increment_nonce(message.sender)
-        state = self._state(world, context, message.data, compute_units)
+        state = self._state(world, context, message.data, compute_units, tracer)
         self._warm(state, message.sender, message.to, message.access_list)
         evm_message = _message(
             state,
@@ -190,6 +173,8 @@ class PyEvmBackend:
         result = self._result(state, frame, message.gas, needed_floor, compute_units, evm_message, accessed)
         for address in frame.deletions:
             world.delete_account(address)
+        if tracer is not None:
+            tracer.end(world, result)
         world.end_transaction()
         return result
 
@@ -200,10 +185,11 @@ class PyEvmBackend:
         transaction: Transaction,
         gas_price: int,
         compute_units: int | None,
+        tracer: Tracer | None,
     ) -> ExecutionResult:
         sender = transaction.sender
         needed, needed_floor = gas_needed(transaction, self._rules.fork)
-        state = self._state(world, context, transaction.data, compute_units)
+        state = self._state(world, context, transaction.data, compute_units, tracer)
         state.compute_units -= weights.AUTHORIZATION * len(transaction.authorizations)
         self._warm(state, sender, transaction.to, transaction.access_list)
         refund = apply_authorizations(world, transaction, self._rules.chain_id, context.frozen)
@@ -226,10 +212,19 @@ class PyEvmBackend:
             world.delete_account(address)
         return self._result(state, frame, transaction.gas_limit, needed_floor, compute_units, message)
 
-    def _state(self, world: WorldState, context: BlockContext, data: bytes, compute_units: int | None) -> State:
+    def _state(
+        self, world: WorldState, context: BlockContext, data: bytes, compute_units: int | None, tracer: Tracer | None
+    ) -> State:
         budget = UNLIMITED if compute_units is None else compute_units * weights.TENTHS
         spent = weights.TRANSACTION + (len(data) >> weights.DATA_BYTES_SHIFT)
+        if tracer is not None:
+            return TracedState(tracer, world, context, self._rules, self._precompiles, budget - spent)
         return State(world, context, self._rules, self._precompiles, budget - spent)
+
+    @cached_property
+    def _traced_frames(self) -> tuple[type[TracedFrame], type[TracedFrame]]:
+        """Without and with steps. Made when something is traced for the first time."""
+        return traced(self._frame, self._rules.fork)
 
     def _warm(self, state: State, sender: Address, to: Address | None, access_list: AccessList) -> None:
         world = state.world
@@ -243,16 +238,21 @@ class PyEvmBackend:
                 world.warm_slot(address, slot)
 
     def _apply(self, state: State, message: Any, context: TransactionContext) -> Frame:  # noqa: ANN401
+        if not isinstance(state, TracedState):
+            return self._apply_in(self._frame, state, message, context)
+        state.enter(message)
+        frame = self._apply_in(self._traced_frames[state.has_steps], state, message, context)
+        state.leave(frame)
+        return frame
+
+    def _apply_in(self, kind: type[Frame], state: State, message: Any, context: TransactionContext) -> Frame:  # noqa: ANN401
         if not message.is_create:
-            return self._frame.apply_message(state, message, context)
+            return kind.apply_message(state, message, context)
         state.compute_units -= weights.CREATION
         state.world.warm(message.storage_address)
         if state.has_code_or_nonce(message.storage_address):
-            frame = self._frame(state, message, context)
-            with frame:
-                raise ContractCreationCollision("contract address collision")
-            return frame
-        return self._frame.apply_create_message(state, message, context)
+            return kind.collided(state, message, context)
+        return kind.apply_create_message(state, message, context)
 
     def _result(
         self,
@@ -266,7 +266,7 @@ class PyEvmBackend:
     ) -> ExecutionResult:
         used = gas_limit - frame.get_gas_remaining()
         refund = min(frame.get_gas_refund(), used // MAX_REFUND_QUOTIENT)
-        failure = _failure(frame)
+        failure = failure_of(frame)
         budget = UNLIMITED if compute_units is None else compute_units * weights.TENTHS
         spent = min(budget, budget - state.compute_units)
         return ExecutionResult(
@@ -294,6 +294,17 @@ class PyEvmBackend:
             world.add_balance(context.coinbase, gas_used * (gas_price - context.base_fee))
         elif gas_price:
             world.add_balance(context.fee_recipient, gas_used * gas_price)
+
+    def _transaction_start(self, transaction: Transaction) -> TraceStart:
+        signers = (item.authority() for item in transaction.authorizations)
+        return TraceStart(
+            sender=transaction.sender,
+            to=transaction.to,
+            gas=transaction.gas_limit,
+            nonce=transaction.nonce,
+            authorities=tuple(signer for signer in signers if signer is not None),
+            precompiles=frozenset(self._precompiles),
+        )
 
     def _is_transfer(self, world: WorldState, transaction: Transaction) -> bool:
         """Whether nothing can run: the direct path gives the same result for a fraction of the time."""
@@ -360,10 +371,3 @@ def _message(
 def contract_address(sender: Address, nonce: int) -> Address:
     """Return the address of the contract that `sender` creates at `nonce`."""
     return Address(keccak256(rlp.encode([sender, rlp.int_to_bytes(nonce)]))[12:])
-
-
-def _failure(frame: Frame) -> Failure | None:
-    if not frame.is_error:
-        return None
-    error = frame.error
-    return next((failure for kind, failure in _FAILURES if isinstance(error, kind)), Failure.OTHER)

@@ -18,6 +18,7 @@ from eth.exceptions import (
 )
 
 from cybermiles.vm.compute_units import DYNAMIC_GAS_SHIFT
+from cybermiles.vm.opcode_names import OPCODE_NAMES
 
 if TYPE_CHECKING:
     from cybermiles.vm.pyevm.frame import Frame
@@ -124,7 +125,7 @@ def run(frame: Frame, program: Program) -> None:  # noqa: C901, PLR0912, PLR0915
             elif kind == 15:
                 index = argument
             else:
-                raise InvalidInstruction(f"invalid opcode: opcode 0x{argument:02x} not defined")
+                raise InvalidInstruction(f"invalid opcode: {OPCODE_NAMES[argument]}")
     except Halt:
         pass
     except IndexError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from eth.exceptions import (
+    ContractCreationCollision,
     FullStack,
     InsufficientFunds,
     InsufficientStack,
@@ -136,7 +137,7 @@ class Frame(BaseComputation):  # type: ignore[misc]  # py-evm is untyped
         before = len(self.memory_bytes) // 32
         gas -= 3 * (words - before) + words * words // 512 - before * before // 512
         if gas < 0:
-            raise OutOfGas("out of gas: memory")
+            raise OutOfGas("out of gas")
         self.memory_bytes.extend(bytes(32 * (words - before)))
         return gas
 
@@ -203,6 +204,14 @@ class Frame(BaseComputation):  # type: ignore[misc]  # py-evm is untyped
         return frame
 
     @classmethod
+    def collided(cls, state: State, message: Any, transaction_context: Any) -> Frame:  # noqa: ANN401
+        """Return the frame of a creation where a contract is already: it fails before it begins."""
+        frame = cls(state, message, transaction_context)
+        with frame:
+            raise ContractCreationCollision("contract address collision")
+        return frame
+
+    @classmethod
     def apply_create_message(
         cls,
         state: State,
@@ -233,13 +242,16 @@ class Frame(BaseComputation):  # type: ignore[misc]  # py-evm is untyped
                 run_native(self, self.native_contracts[message.storage_address])
             elif message.code:
                 self._charge_for_code(message)
-                run(self, self.programs.get(message.code, keep=not message.is_create))
+                self.run_program(self.programs.get(message.code, keep=not message.is_create))
         elif not message.is_delegation:
             number, precompile = known
             self.state.compute_units -= precompile_weight(number, message.data)
             if self.state.compute_units < 0:
                 raise ComputeBudgetExceeded("compute budget exceeded")
             precompile(self)
+
+    run_program = run
+    """What runs translated code; traced frames put another loop in its place."""
 
     def _charge_for_code(self, message: Any) -> None:  # noqa: ANN401
         """Charge for loading code and finding its jump destinations, once a transaction; for initcode each time."""

@@ -137,7 +137,7 @@ def sstore(frame: Frame) -> None:
     if frame.msg.is_static:
         raise WriteProtection("write protection")
     if frame.gas_left <= SSTORE_SENTRY:
-        raise OutOfGas("out of gas: SSTORE needs more than 2300 left")
+        raise OutOfGas("out of gas: not enough gas for reentrancy sentry")
     slot, value = frame.stack_pop_ints(2)
     world, address = frame.state.world, frame.address
     gas = 0

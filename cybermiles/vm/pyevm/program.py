@@ -67,7 +67,7 @@ class Program:
     def enter(self, target: int) -> int:
         """Return the step of a destination without a label. Raises InvalidJumpDestination where there is none."""
         if self._destinations is None:
-            self._destinations = _jump_destinations(self._code)
+            self._destinations = jump_destinations(self._code)
         if target >= len(self._code) or not self._destinations[target]:
             raise InvalidJumpDestination("invalid jump destination")
         index = len(self.steps)
@@ -101,7 +101,7 @@ class Program:
         steps.append(opcodes[0])
 
 
-def _jump_destinations(code: bytes) -> bytearray:
+def jump_destinations(code: bytes) -> bytearray:
     """Return 1 for each JUMPDEST that is not data of a PUSH, 0 elsewhere."""
     marks = bytearray(len(code))
     pc, size = 0, len(code)
