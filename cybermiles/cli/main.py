@@ -11,6 +11,7 @@ from cybermiles import __version__
 from cybermiles.cli.account import account
 from cybermiles.cli.completion import completion
 from cybermiles.cli.config import config
+from cybermiles.cli.conformance import conformance
 from cybermiles.cli.devnet import devnet
 from cybermiles.cli.genesis import genesis
 from cybermiles.cli.gov import gov
@@ -66,6 +67,7 @@ for command in (
     vesting,
     sponsor,
     config,
+    conformance,
     completion,
 ):
     main.add_command(command)

@@ -29,6 +29,8 @@ class ChainRules:
     ethereum_fees: bool = False
     """True: base fee is burnt and the tip goes to the coinbase, as on Ethereum. False: the whole fee goes
     to the context's `fee_recipient` and base fee is 0."""
+    blob_fee_fraction: int | None = None
+    """How slowly the blob price of a foreign chain with a schedule of its own moves (EIP-7892). None: the fork's."""
 
 
 def ethereum_rules(fork: Fork, chain_id: ChainId) -> ChainRules:

@@ -165,9 +165,9 @@ def max_cost_of_gas(transaction: Transaction) -> int:
     return cost
 
 
-def blob_base_fee(excess_blob_gas: int, fork: Fork) -> int:
-    """Return wei per blob gas (EIP-4844's fake exponential)."""
-    fraction = BLOB_FEE_FRACTION[fork]
+def blob_base_fee(excess_blob_gas: int, fork: Fork, fraction: int | None = None) -> int:
+    """Return wei per blob gas (EIP-4844's fake exponential); `fraction` is the fork's unless given."""
+    fraction = BLOB_FEE_FRACTION[fork] if fraction is None else fraction
     index, output, term = 1, 0, fraction
     while term > 0:
         output += term

@@ -72,7 +72,7 @@ class State(PragueState):  # type: ignore[misc]  # py-evm is untyped
 
     @property
     def blob_base_fee(self) -> int:
-        return blob_base_fee(self.context.excess_blob_gas, self.rules.fork)
+        return blob_base_fee(self.context.excess_blob_gas, self.rules.fork, self.rules.blob_fee_fraction)
 
     @property
     def execution_context(self) -> State:

@@ -1,0 +1,1 @@
+"""A foreign Ethereum chain, executed under Ethereum's rules and served by this node's JSON-RPC."""
