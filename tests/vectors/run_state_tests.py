@@ -1,4 +1,4 @@
-"""Run the official state tests: python -m tests.vectors.run_state_tests [--fork Osaka] [--filter text] [--jobs 2].
+"""Run the official state tests: python -m tests.vectors.run_state_tests [--fork Osaka] [--filter text] [--jobs 2] [--fuse-after 1].
 
 Prints every failure, the slowest cases on demand, and a last line with the counts. Exit code 1 where any case fails.
 """
@@ -16,7 +16,7 @@ from cybermiles.vm.pyevm.startup import EXECUTION_STACK_BYTES, prepare_runtime
 from tests.vectors import state_tests
 
 
-def worker(arguments: tuple[str, str, int, int]) -> list[tuple[str, str, str, float]]:
+def worker(arguments: tuple[str, str, int, int, int]) -> list[tuple[str, str, str, float]]:
     """Run every jobs-th case from a start; return (fork, name, verdict, seconds) of each."""
     results: list[tuple[str, str, str, float]] = []
     threading.stack_size(EXECUTION_STACK_BYTES)
@@ -26,8 +26,8 @@ def worker(arguments: tuple[str, str, int, int]) -> list[tuple[str, str, str, fl
     return results
 
 
-def _work(arguments: tuple[str, str, int, int], results: list[tuple[str, str, str, float]]) -> None:
-    name_filter, fork, start, jobs = arguments
+def _work(arguments: tuple[str, str, int, int, int], results: list[tuple[str, str, str, float]]) -> None:
+    name_filter, fork, start, jobs, state_tests.fuse_after = arguments
     prepare_runtime()
     for index, case in enumerate(state_tests.cases(name_filter, fork)):
         if index % jobs != start:
@@ -47,9 +47,10 @@ def main() -> int:
     parser.add_argument("--fork", default="", choices=["", *state_tests.FORKS])
     parser.add_argument("--filter", default="")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--fuse-after", type=int, default=state_tests.fuse_after, help="1 compiles all code at once")
     parser.add_argument("--slowest", type=int, default=0)
     options = parser.parse_args()
-    tasks = [(options.filter, options.fork, start, options.jobs) for start in range(options.jobs)]
+    tasks = [(options.filter, options.fork, n, options.jobs, options.fuse_after) for n in range(options.jobs)]
     with get_context("spawn").Pool(options.jobs) as pool:
         results = [row for rows in pool.map(worker, tasks) for row in rows]
     counts: dict[str, Counter[str]] = {fork: Counter() for fork in state_tests.FORKS}

@@ -32,6 +32,7 @@ from cybermiles.types.transaction import (
 from cybermiles.types.transaction_codec import decode_transaction
 from cybermiles.vm.backend import BlockContext
 from cybermiles.vm.pyevm.backend import PyEvmBackend
+from cybermiles.vm.pyevm.program import RUNS_BEFORE_FUSING
 from cybermiles.vm.rules import Fork, ethereum_rules
 
 if TYPE_CHECKING:
@@ -65,13 +66,15 @@ class Case:
         return keccak256(f"{self.fork} {self.name} {sorted(self.post['indexes'].items())}".encode())
 
 
+fuse_after = RUNS_BEFORE_FUSING
+"""Runs of a piece of code before it is compiled; set before the first case."""
 _backends: dict[str, PyEvmBackend] = {}
 
 
 def backend(fork: str) -> PyEvmBackend:
     """Return the one backend of a fork, with its code cache."""
     if fork not in _backends:
-        _backends[fork] = PyEvmBackend(ethereum_rules(FORKS[fork], 1))
+        _backends[fork] = PyEvmBackend(ethereum_rules(FORKS[fork], 1), fuse_after=fuse_after)
     return _backends[fork]
 
 

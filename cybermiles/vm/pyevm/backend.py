@@ -20,7 +20,7 @@ from cybermiles.vm.pyevm.failures import failure_of
 from cybermiles.vm.pyevm.frame import Frame
 from cybermiles.vm.pyevm.opcodes import opcode_table
 from cybermiles.vm.pyevm.precompiles import precompile_table
-from cybermiles.vm.pyevm.program import ProgramCache
+from cybermiles.vm.pyevm.program import RUNS_BEFORE_FUSING, ProgramCache
 from cybermiles.vm.pyevm.state import UNLIMITED, State
 from cybermiles.vm.pyevm.traced import TracedState, traced
 from cybermiles.vm.rules import Fork
@@ -57,14 +57,21 @@ MAX_REFUND_QUOTIENT = 5
 class PyEvmBackend:
     """`EvmBackend` under one set of rules. Not thread-safe: its code cache belongs to one thread at a time."""
 
-    def __init__(self, rules: ChainRules, native_contracts: Mapping[Address, NativeContract] | None = None) -> None:
+    def __init__(
+        self,
+        rules: ChainRules,
+        native_contracts: Mapping[Address, NativeContract] | None = None,
+        *,
+        fuse_after: int = RUNS_BEFORE_FUSING,
+    ) -> None:
+        """`fuse_after`: runs of a piece of code before it is compiled, 0 for never; results do not depend on it."""
         self._rules = rules
         self._precompiles = precompile_table(rules.fork)
         self._frame: type[Frame] = type(
             "ForkFrame",
             (Frame,),
             {
-                "programs": ProgramCache(opcode_table(rules.fork)),
+                "programs": ProgramCache(opcode_table(rules.fork), fuse_after=fuse_after),
                 "precompile_table": self._precompiles,
                 "native_contracts": native_contracts or {},
             },

@@ -2,7 +2,8 @@
 
 Stack, flow, arithmetic, comparison and word-sized memory opcodes run in line on a list of integers; all else is a
 function on the frame, most of them py-evm's own. Gas and compute units live in local variables and are put back into
-the frame around every function call, so that those functions see exact values.
+the frame around every function call, so that those functions see exact values. Code that has run often is fused: many
+opcodes are then one step (`fusion.py`).
 """
 
 from __future__ import annotations
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
 STACK_LIMIT = 1024
 
 
+def expansion_gas(size: int, end: int) -> int:
+    """Return what extending memory from `size` bytes, whole words, to `end` costs."""
+    before, after = size // 32, (end + 31) // 32
+    return 3 * (after - before) + after * after // 512 - before * before // 512
+
+
 class ComputeBudgetExceeded(OutOfGas):  # type: ignore[misc]  # py-evm is untyped
     """The second meter is used up: the frame fails like one that is out of gas."""
 
@@ -48,6 +55,22 @@ def run(frame: Frame, program: Program) -> None:  # noqa: C901, PLR0912, PLR0915
         while True:
             kind, cost, weight, argument = steps[index]
             index += 1
+            if kind == 17:
+                function, static_gas, static_weight, depth, room, reach, behind = argument
+                if gas < static_gas or units < static_weight or not depth <= len(stack) <= room:
+                    continue
+                if reach > len(memory):
+                    if gas - static_gas < expansion_gas(len(memory), reach):
+                        continue
+                    gas = frame.grow_memory(reach, gas)
+                target = function(stack, memory, frame)
+                if target is not None:
+                    gas -= static_gas
+                    units -= static_weight
+                    index = behind
+                    if target >= 0:
+                        index = labels[target] if target in labels else program.enter(target)
+                continue
             gas -= cost
             if gas < 0:
                 raise OutOfGas("out of gas")
@@ -124,6 +147,11 @@ def run(frame: Frame, program: Program) -> None:  # noqa: C901, PLR0912, PLR0915
                 break
             elif kind == 15:
                 index = argument
+            elif kind == 18:
+                argument[0] -= 1
+                if argument[0] == 0:
+                    index -= 1
+                    program.fuse(index)
             else:
                 raise InvalidInstruction(f"invalid opcode: {OPCODE_NAMES[argument]}")
     except Halt:
