@@ -26,7 +26,7 @@ from cybermiles.types.primitives import Height, Timestamp
 from cybermiles.types.transaction import recover_senders
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from cybermiles.application.ports import CommitListener, Worker
     from cybermiles.chain.params import ChainParams
@@ -53,12 +53,15 @@ class ChainApplication:
         params: ChainParams,
         worker: Worker,
         listeners: Sequence[CommitListener],
+        fill_in_senders: Callable[[Sequence[Transaction]], None] = recover_senders,
     ) -> None:
+        """`fill_in_senders` may know senders from elsewhere; it is called in the execution thread."""
         self._chain = chain
         self._database = database
         self._effective = EffectiveParams(params)
         self._worker = worker
         self._listeners = listeners
+        self._fill_in_senders = fill_in_senders
         self._history = CommittedHistory(database)
         self._kept = KeptBlocks()
         self._finalized: Executed | None = None
@@ -177,7 +180,7 @@ class ChainApplication:
             return Verdict(accepted=False, block_hash=None, reason=str(error))
         try:
             check_height(parent, block)
-            recover_senders(block.transactions)
+            self._fill_in_senders(block.transactions)
             return Executed(block, value, check_block(self._chain, parent, block))
         except InvalidBlock as error:
             return Verdict(accepted=False, block_hash=block.hash, reason=str(error), is_genuine=is_genuine(block))

@@ -24,6 +24,7 @@ from cybermiles.execution.parent import Chain
 from cybermiles.governance.holds import frozen_accounts
 from cybermiles.mempool.admission import Admission
 from cybermiles.mempool.pool import Pool
+from cybermiles.mempool.senders import SenderBook
 from cybermiles.mempool.service import MempoolService
 from cybermiles.node.chain_view import ChainView
 from cybermiles.node.consensus_view import consensus_status, node_identity
@@ -61,6 +62,9 @@ from cybermiles.vm.pyevm.backend import PyEvmBackend
 from cybermiles.vm.rules import ChainRules, Fork
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cybermiles.application.ports import CommitListener
     from cybermiles.chain.genesis import GenesisDocument
     from cybermiles.node.config import NodeConfig
     from cybermiles.node.data_dir import DataDir
@@ -130,13 +134,8 @@ def build(config: NodeConfig, directory: DataDir, document: GenesisDocument, wor
     signer = _signer(directory, document, workers)
     evidence = _evidence(document, database)
     blocks = BlockMetrics(metrics, database.validators.validators, signer.address)
-    application = ChainApplication(
-        chain=_chain(document),
-        database=database,
-        params=document.params,
-        worker=workers.blocks,
-        listeners=(mempool, evidence, CommittedBlocks(events.publish), blocks),
-    )
+    listeners = (mempool, evidence, CommittedBlocks(events.publish), blocks)
+    application = _application(document, database, workers, mempool, listeners)
     ports = RunnerPorts(
         application=MeteredApplication(application, metrics.abci, clock),
         transactions=mempool,
@@ -176,6 +175,23 @@ def build(config: NodeConfig, directory: DataDir, document: GenesisDocument, wor
         metrics=metrics,
         events=feed,
         clock=clock,
+    )
+
+
+def _application(
+    document: GenesisDocument,
+    database: Database,
+    workers: Workers,
+    mempool: MempoolService,
+    listeners: Sequence[CommitListener],
+) -> ChainApplication:
+    return ChainApplication(
+        chain=_chain(document),
+        database=database,
+        params=document.params,
+        worker=workers.blocks,
+        listeners=listeners,
+        fill_in_senders=SenderBook(mempool.lookup, workers.signatures).fill_in,
     )
 
 

@@ -13,19 +13,22 @@ from functools import partial
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 STACK_BYTES = 64 * 1024 * 1024
 """C stack of worker threads; virtual, touched only as deep as calls go."""
+SHORTEST_PART = 16
+"""Items that a thread is woken for."""
 
 
 class Worker:
     """A named pool of threads."""
 
     def __init__(self, name: str, threads: int = 1) -> None:
+        self._threads = threads
         previous = threading.stack_size(STACK_BYTES)
         try:
             self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
@@ -38,6 +41,19 @@ class Worker:
         """Call the function in the pool and return its result, or raise its exception."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, partial(function, *args, **kwargs))
+
+    def spread(self, function: Callable[[Sequence[T]], None], items: Sequence[T]) -> None:
+        """Call the function on parts of a list in all threads and wait; a short list is not worth the way.
+
+        For other threads than the pool's own. Raises what one of the calls raises.
+        """
+        if len(items) < self._threads * SHORTEST_PART:
+            function(items)
+            return
+        size = -(-len(items) // self._threads)
+        parts = [items[start : start + size] for start in range(0, len(items), size)]
+        for future in [self._pool.submit(function, part) for part in parts]:
+            future.result()
 
     def close(self) -> None:
         """Wait for what runs and end the threads; what has not begun is dropped."""
