@@ -18,7 +18,7 @@ from cybermiles.errors import CybermilesError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Json: TypeAlias = Union[bool, int, float, str, "list[Json]", "dict[str, Json]", None]
+Json: TypeAlias = Union[bool, int, float, str, "list[Json]", "dict[str, Json]", "RawJson", None]
 """What a request holds and a result is made of."""
 Id: TypeAlias = str | int | None
 
@@ -39,6 +39,15 @@ _NOT_STRUCTURE = bytes(byte for byte in range(256) if byte not in _STRUCTURE)
 _BRACES_TO_BRACKETS = bytes.maketrans(b"{}", b"[]")
 _HEAD = b'{"jsonrpc":"2.0","id":'
 _NOTIFICATION = b'{"jsonrpc":"2.0","method":"eth_subscription","params":{"subscription":'
+
+
+class RawJson:
+    """A result, or a part of one, that is JSON already: rendered where it was computed, and embedded as it is."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
 
 
 class RpcError(CybermilesError):
@@ -157,7 +166,14 @@ def is_shallow(body: bytes, max_depth: int) -> bool:
 
 def encode_result(request_id: Id, result: Json) -> bytes:
     """Return the answer to a request that succeeded."""
-    return b'%b%b,"result":%b}' % (_HEAD, orjson.dumps(request_id), orjson.dumps(result))
+    return b'%b%b,"result":%b}' % (_HEAD, orjson.dumps(request_id), orjson.dumps(result, default=_embed))
+
+
+def _embed(value: object) -> object:
+    """Return what orjson writes for a value it does not know. Raises TypeError for any but `RawJson`."""
+    if isinstance(value, RawJson):
+        return orjson.Fragment(value.data)
+    raise TypeError(f"a result of type {type(value).__name__}")
 
 
 def encode_error(request_id: Id, error: RpcError) -> bytes:

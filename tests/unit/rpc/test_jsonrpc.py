@@ -1,5 +1,7 @@
 """The envelope: what is refused, with which code, and that nesting is measured right."""
 
+import pickle
+
 import orjson
 import pytest
 from hypothesis import given, settings
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 
 from cybermiles.rpc.config import RpcLimits
 from cybermiles.rpc.jsonrpc import (
+    RawJson,
     Rejected,
     Request,
     RpcError,
@@ -175,3 +178,15 @@ def test_an_unknown_method_is_worded_as_clients_look_for_it():
     error = unknown_method("eth_nothing")
     assert (error.code, str(error)) == (-32601, "the method eth_nothing does not exist/is not available")
     assert len(str(unknown_method("x" * 10_000))) < 200
+
+
+def test_a_result_that_is_json_already_is_embedded_as_it_is():
+    raw = RawJson(b'{"a":[1,2]}')
+    assert encode_result(7, raw) == b'{"jsonrpc":"2.0","id":7,"result":{"a":[1,2]}}'
+    assert encode_result(7, ["0x1", raw]) == b'{"jsonrpc":"2.0","id":7,"result":["0x1",{"a":[1,2]}]}'
+    assert pickle.loads(pickle.dumps(raw)).data == raw.data
+
+
+def test_a_result_of_no_json_type_is_a_bug_and_not_an_answer():
+    with pytest.raises(TypeError):
+        encode_result(7, [object()])
