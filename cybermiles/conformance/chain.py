@@ -14,6 +14,7 @@ from cybermiles.errors import StorageError
 from cybermiles.execution.parent import Chain
 from cybermiles.rpc.ports import StateUnavailable, Supply
 from cybermiles.state.trie import TrieStateReader
+from cybermiles.types.block_logs import BlockLogs, encode_block_logs
 from cybermiles.types.primitives import EMPTY_CODE_HASH, Wei
 from cybermiles.types.receipt import bloom_bits
 
@@ -74,6 +75,7 @@ class ForeignChain:
         self._heights = {genesis.header.hash: 0}
         self._places: dict[Hash32, tuple[int, int]] = {}
         self._outcomes: list[tuple[TransactionOutcome, ...]] = [()]
+        self._logs: list[BlockLogs | None] = [None]
         self._constants = Chain(
             chain_id=self.schedule.chain_id,
             genesis_hash=genesis.header.hash,
@@ -93,6 +95,10 @@ class ForeignChain:
         self._blocks.append(block)
         self._heights[block.header.hash] = height
         self._outcomes.append(executed.outcomes)
+        hashes = (transaction.hash for transaction in block.transactions)
+        logs = (outcome.receipt.logs for outcome in executed.outcomes)
+        record = encode_block_logs(block.header, zip(hashes, logs, strict=True))
+        self._logs.append(BlockLogs(height, record) if record else None)
         for index, transaction in enumerate(block.transactions):
             self._places[transaction.hash] = height, index
 
@@ -139,6 +145,9 @@ class ForeignChain:
 
     def system_logs(self, height: int) -> tuple[Log, ...]:  # noqa: ARG002  (there are none)
         return ()
+
+    def block_logs(self, height: int) -> BlockLogs | None:
+        return self._logs[height]
 
     def locate_transaction(self, tx_hash: Hash32) -> tuple[int, int] | None:
         return self._places.get(tx_hash)

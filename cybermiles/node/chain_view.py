@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cybermiles.state.reader import NodeReader, StateReader
     from cybermiles.storage.database import Database
     from cybermiles.types.block import Block
+    from cybermiles.types.block_logs import BlockLogs
     from cybermiles.types.primitives import Address
     from cybermiles.types.receipt import Log
     from cybermiles.types.transaction import Transaction
@@ -80,6 +81,9 @@ class ChainView:
 
     def system_logs(self, height: int) -> tuple[Log, ...]:
         return self._database.receipts.system_logs(height)
+
+    def block_logs(self, height: int) -> BlockLogs | None:
+        return self._database.logs.block_logs(height)
 
     def locate_transaction(self, tx_hash: Hash32) -> tuple[int, int] | None:
         location = self._database.transactions.find(tx_hash)

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING
 from cybermiles.crypto.hashing import keccak256
 from cybermiles.rpc.access import is_loopback
 from cybermiles.rpc.block_references import Tag
-from cybermiles.rpc.jsonrpc import LIMIT_EXCEEDED, SERVER_ERROR, RpcError
-from cybermiles.rpc.logs import find_logs, resolve_range, scan_logs, too_many_logs
+from cybermiles.rpc.jsonrpc import LIMIT_EXCEEDED, SERVER_ERROR, RawJson, RpcError
+from cybermiles.rpc.logs import find_logs, log_search, resolve_range, too_many_logs
 from cybermiles.rpc.quantities import encode_data
 
 if TYPE_CHECKING:
     from cybermiles.rpc.config import RpcLimits
     from cybermiles.rpc.jsonrpc import Json
     from cybermiles.rpc.logs import LogQuery
-    from cybermiles.rpc.ports import ChainReader
+    from cybermiles.rpc.ports import ChainReader, Executor
     from cybermiles.rpc.serializers import Serializer
     from cybermiles.runtime.clock import Clock
     from cybermiles.types.primitives import Hash32
@@ -63,6 +63,7 @@ class FilterRegistry:
     def __init__(
         self,
         chain: ChainReader,
+        executor: Executor,
         *,
         serializer: Serializer,
         limits: RpcLimits,
@@ -70,6 +71,7 @@ class FilterRegistry:
         clock: Clock,
     ) -> None:
         self._chain = chain
+        self._executor = executor
         self._serializer = serializer
         self._limits = limits
         self._ids = ids
@@ -104,7 +106,7 @@ class FilterRegistry:
         self._admitted.append(tx_hash)
         self._admissions += 1
 
-    async def changes(self, filter_id: str) -> list[Json]:
+    async def changes(self, filter_id: str) -> Json:
         """Return what is new since the last time."""
         entry = self._get(filter_id)
         if entry.is_pending:
@@ -117,18 +119,13 @@ class FilterRegistry:
             return self._block_hashes(first, last)
         return await self._new_logs(entry, entry.query, first, head)
 
-    async def logs(self, filter_id: str) -> list[Json]:
+    async def logs(self, filter_id: str) -> Json:
         """Return every log a log filter's query covers, as `eth_getLogs` would."""
         query = self._get(filter_id).query
         if query is None:
             raise _not_found()
-        return await find_logs(
-            self._chain,
-            query,
-            resolve_range(self._chain, query, self._limits),
-            serializer=self._serializer,
-            limits=self._limits,
-        )
+        heights = resolve_range(self._chain, query, self._limits)
+        return await find_logs(self._executor, log_search(query, heights, self._serializer, self._limits))
 
     def expire(self) -> None:
         """Remove the filters that were idle for too long."""
@@ -170,25 +167,19 @@ class FilterRegistry:
         headers = (self._chain.header(height) for height in range(first, last + 1))
         return [encode_data(header.hash) for header in headers if header is not None]
 
-    async def _new_logs(self, entry: _Filter, query: LogQuery, first: int, head: int) -> list[Json]:
+    async def _new_logs(self, entry: _Filter, query: LogQuery, first: int, head: int) -> Json:
         if not isinstance(query.first, Tag):
             first = max(first, query.first)
         last = head if isinstance(query.last, Tag) else min(head, query.last)
         last = min(last, first + self._limits.logs_max_blocks - 1)
         if first > last:
             return []
-        scan = await scan_logs(
-            self._chain,
-            query,
-            (first, last),
-            serializer=self._serializer,
-            limits=self._limits,
-        )
-        if scan.obstacle is not None and scan.next_height == first:
+        found = await self._executor.run(log_search(query, (first, last), self._serializer, self._limits))
+        if found.obstacle is not None and found.next_height == first:
             entry.cursor = max(entry.cursor, first)
-            raise too_many_logs(scan.obstacle, first, first)
-        entry.cursor = max(entry.cursor, scan.next_height - 1)
-        return scan.logs
+            raise too_many_logs(found.obstacle, first, first)
+        entry.cursor = max(entry.cursor, found.next_height - 1)
+        return RawJson(found.json)
 
 
 def _not_found() -> RpcError:

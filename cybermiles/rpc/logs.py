@@ -1,8 +1,8 @@
-"""Log queries: what matches, and the scan over committed blocks.
+"""Log queries: what matches, and the search over committed blocks.
 
-The chain's bloom index names candidate heights; a candidate's receipts decide. A scan gives way to other
-tasks every few blocks, and stops at the first limit it meets with an error that names the limit and a
-range that would have been answered, so that a caller can go on by itself.
+The chain's index names candidate heights; a candidate's logs decide. A search is a job and runs off the event loop. It
+stops at the first limit it meets with an error that names the limit and a range that would have been answered, so
+that a caller can go on by itself.
 """
 
 from __future__ import annotations
@@ -10,26 +10,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+import orjson
+
 from cybermiles.rpc.block_references import Tag, find_height
-from cybermiles.rpc.jsonrpc import INVALID_PARAMS, LIMIT_EXCEEDED, SERVER_ERROR, RpcError
-from cybermiles.rpc.pacing import give_way
-from cybermiles.types.primitives import ZERO_HASH
+from cybermiles.rpc.jsonrpc import INVALID_PARAMS, LIMIT_EXCEEDED, SERVER_ERROR, RawJson, RpcError
 
 if TYPE_CHECKING:
     from cybermiles.rpc.block_references import BlockNumber
     from cybermiles.rpc.config import RpcLimits
-    from cybermiles.rpc.jsonrpc import Json
-    from cybermiles.rpc.ports import ChainReader
+    from cybermiles.rpc.ports import ChainReader, Executor
     from cybermiles.rpc.serializers import Serializer
     from cybermiles.types.primitives import Address, Hash32
     from cybermiles.types.receipt import Log
-
-HEIGHTS_PER_STEP = 128
-"""Heights asked of the index before other tasks get their turn: about a millisecond of headers."""
-BLOCKS_PER_STEP = 8
-"""Candidate blocks decoded before other tasks get their turn."""
-_LOG_BYTES = 512
-"""About what a log takes in JSON beside its data."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,83 +76,80 @@ def _height(chain: ChainReader, number: BlockNumber) -> int:
     return number
 
 
-class Scan(NamedTuple):
-    """How far a scan came."""
+class FoundLogs(NamedTuple):
+    """What a search found, as far as it came."""
 
-    logs: list[Json]
+    json: bytes
+    """A JSON array."""
     next_height: int
-    """The first height not scanned."""
+    """The first height not searched."""
     obstacle: str | None
     """The limit that stopped it, None where it came to the end."""
 
 
-async def find_logs(
-    chain: ChainReader,
-    query: LogQuery,
-    heights: tuple[int, int],
-    *,
-    serializer: Serializer,
-    limits: RpcLimits,
-) -> list[Json]:
-    """Return the matching logs of an inclusive range of heights. Raises RpcError at a limit."""
-    scan = await scan_logs(chain, query, heights, serializer=serializer, limits=limits)
-    if scan.obstacle is not None:
-        raise too_many_logs(scan.obstacle, heights[0], scan.next_height)
-    return scan.logs
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSearch:
+    """A `rpc.jobs.Job`: the logs of an inclusive range of committed heights, as far as the limits allow.
 
-
-async def scan_logs(
-    chain: ChainReader,
-    query: LogQuery,
-    heights: tuple[int, int],
-    *,
-    serializer: Serializer,
-    limits: RpcLimits,
-) -> Scan:
-    """Return the matching logs of an inclusive range of heights, as far as the limits allow."""
-    found: list[Json] = []
-    size = blocks = 0
-    first, last = heights
-    for start in range(first, last + 1, HEIGHTS_PER_STEP):
-        stop = min(start + HEIGHTS_PER_STEP - 1, last)
-        for height in chain.heights_with(query.addresses, query.topics, start, stop):
-            logs, data_bytes = logs_of_block(chain, query, height, serializer)
-            size += len(logs) * _LOG_BYTES + 2 * data_bytes
-            if len(found) + len(logs) > limits.logs_max_results:
-                reason = f"{limits.logs_max_results} results (rpc.logs_max_results)"
-                return Scan(found, height, reason)
-            if size > limits.response_max_bytes:
-                reason = f"{limits.response_max_bytes} bytes (rpc.response_max_bytes)"
-                return Scan(found, height, reason)
-            found += logs
-            blocks += 1
-            if blocks % BLOCKS_PER_STEP == 0:
-                await give_way()
-        await give_way()
-    return Scan(found, last + 1, None)
-
-
-def logs_of_block(chain: ChainReader, query: LogQuery, height: int, serializer: Serializer) -> tuple[list[Json], int]:
-    """Return the matching logs of one committed block, and the bytes of data they carry.
-
-    Events of the system contracts in no transaction come last, under a transaction hash of zeros.
+    Logs are rendered one by one as they are found, and what is kept is bytes, so the memory it takes is the answer's.
     """
-    position = data_bytes = 0
-    matching: list[tuple[int, list[tuple[int, Log]]]] = []
-    groups = [outcome.receipt.logs for outcome in chain.outcomes(height)]
-    for index, logs in enumerate((*groups, chain.system_logs(height))):
-        wanted = [(position + at, log) for at, log in enumerate(logs) if query.matches(log)]
-        if wanted:
-            matching.append((index, wanted))
-            data_bytes += sum(len(log.data) for _, log in wanted)
-        position += len(logs)
-    block = chain.block(height) if matching else None
-    rendered: list[Json] = []
-    if block is not None:
-        for index, wanted in matching:
-            tx_hash = block.transactions[index].hash if index < len(block.transactions) else ZERO_HASH
-            rendered += serializer.logs(block.header, tx_hash, index, wanted)
-    return rendered, data_bytes
+
+    query: LogQuery
+    first: int
+    last: int
+    serializer: Serializer
+    max_results: int
+    max_bytes: int
+
+    def run(self, source: ChainReader) -> FoundLogs:
+        """Search. Stops before the first block whose logs would exceed a limit."""
+        query, render = self.query, self.serializer.logs
+        addresses = frozenset(query.addresses)
+        topics = [frozenset(alternatives) for alternatives in query.topics]
+        found: list[bytes] = []
+        size = 2
+        for height in source.heights_with(query.addresses, query.topics, self.first, self.last):
+            logs = source.block_logs(height)
+            if logs is None:
+                continue
+            before = len(found)
+            for position, tx_index, tx_hash, log in logs.select(addresses, topics):
+                rendered = orjson.dumps(render(logs, tx_hash, tx_index, ((position, log),))[0])
+                size += len(rendered) + 1
+                if len(found) >= self.max_results or size > self.max_bytes:
+                    exceeded = self._exceeded(size)
+                    return FoundLogs(_array(found[:before]), height, exceeded)
+                found.append(rendered)
+        return FoundLogs(_array(found), self.last + 1, None)
+
+    def _exceeded(self, size: int) -> str:
+        if size > self.max_bytes:
+            return f"{self.max_bytes} bytes (rpc.response_max_bytes)"
+        return f"{self.max_results} results (rpc.logs_max_results)"
+
+
+def log_search(query: LogQuery, heights: tuple[int, int], serializer: Serializer, limits: RpcLimits) -> LogSearch:
+    """Return the search of a range that `resolve_range` gave."""
+    return LogSearch(
+        query=query,
+        first=heights[0],
+        last=heights[1],
+        serializer=serializer,
+        max_results=limits.logs_max_results,
+        max_bytes=limits.response_max_bytes,
+    )
+
+
+async def find_logs(executor: Executor, search: LogSearch) -> RawJson:
+    """Return every log a search wants. Raises RpcError at a limit."""
+    found = await executor.run(search)
+    if found.obstacle is not None:
+        raise too_many_logs(found.obstacle, search.first, found.next_height)
+    return RawJson(found.json)
+
+
+def _array(entries: list[bytes]) -> bytes:
+    return b"[" + b",".join(entries) + b"]"
 
 
 def too_many_logs(what: str, first: int, height: int) -> RpcError:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cybermiles.rpc.node_status import ConsensusStatus, NodeIdentity, PeerStatus
     from cybermiles.state.reader import NodeReader, StateReader
     from cybermiles.types.block import Block
+    from cybermiles.types.block_logs import BlockLogs
     from cybermiles.types.events import Event
     from cybermiles.types.header import Header
     from cybermiles.types.primitives import Address, Hash32, Wei
@@ -106,6 +107,10 @@ class ChainReader(Protocol):
 
     def system_logs(self, height: int) -> tuple[Log, ...]:
         """Return the events of a committed block that belong to no transaction, in order."""
+        ...
+
+    def block_logs(self, height: int) -> BlockLogs | None:
+        """Return all logs of a committed block, those of `system_logs` last; None where it has none."""
         ...
 
     def locate_transaction(self, tx_hash: Hash32) -> tuple[int, int] | None:

@@ -9,7 +9,7 @@ one shows the signed price, which its signature covers.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from cybermiles.rpc.quantities import encode_data, encode_word
 from cybermiles.types.header import EMPTY_REQUESTS_HASH, ZERO_NONCE
@@ -22,8 +22,28 @@ if TYPE_CHECKING:
     from cybermiles.execution.outcome import TransactionOutcome
     from cybermiles.rpc.jsonrpc import Json
     from cybermiles.types.header import Header
+    from cybermiles.types.primitives import Hash32
     from cybermiles.types.receipt import Log
     from cybermiles.types.transaction import AccessList, Transaction
+
+
+class BlockIdentity(Protocol):
+    """Which block something is in."""
+
+    @property
+    def height(self) -> int:
+        """Position in the chain."""
+        ...
+
+    @property
+    def hash(self) -> Hash32:
+        """The header's."""
+        ...
+
+    @property
+    def timestamp(self) -> int:
+        """Seconds."""
+        ...
 
 
 class Contents(NamedTuple):
@@ -185,7 +205,7 @@ class Serializer:
             yield self._receipt(contents, outcome, position, first_log)
             first_log += len(outcome.receipt.logs)
 
-    def logs(self, header: Header, tx_hash: bytes, tx_index: int, logs: Iterable[tuple[int, Log]]) -> list[Json]:
+    def logs(self, header: BlockIdentity, tx_hash: bytes, tx_index: int, logs: Iterable[tuple[int, Log]]) -> list[Json]:
         """Return logs of one transaction, given with their positions in the block."""
         shared: dict[str, Json] = {
             "blockNumber": hex(header.height),
@@ -253,7 +273,7 @@ class Serializer:
             "transactionIndex": hex(place.position),
         }
 
-    def _timestamp(self, header: Header) -> dict[str, Json]:
+    def _timestamp(self, header: BlockIdentity) -> dict[str, Json]:
         return {"blockTimestamp": hex(header.timestamp)} if self.block_timestamps else {}
 
 

@@ -18,6 +18,7 @@ from cybermiles.rpc.namespaces.cmt_governance import CmtGovernance
 from cybermiles.rpc.namespaces.cmt_network import CmtNetwork
 from cybermiles.rpc.namespaces.cmt_staking import CmtStaking
 from cybermiles.rpc.namespaces.debug import Debug
+from cybermiles.rpc.namespaces.debug_traces import DebugTraces
 from cybermiles.rpc.namespaces.eth_calls import EthCalls
 from cybermiles.rpc.namespaces.eth_chain import EthChain
 from cybermiles.rpc.namespaces.eth_fees import EthFees
@@ -77,7 +78,9 @@ def build_server(
     if serializer is None:
         serializer = Serializer(receipt_lane=config.receipt_lane)
     ids = IdSource(ports.id_secret)
-    filters = FilterRegistry(ports.chain, serializer=serializer, limits=config.limits, ids=ids, clock=ports.clock)
+    filters = FilterRegistry(
+        ports.chain, ports.executor, serializer=serializer, limits=config.limits, ids=ids, clock=ports.clock
+    )
     hub = SubscriptionHub(serializer=serializer, limits=config.limits, ids=ids, filters=filters)
     own = _methods(config, ports, serializer, filters, hub)
     served = [method for method in (*own, *extra_methods) if method.name.partition("_")[0] in config.namespaces]
@@ -104,7 +107,7 @@ def _methods(
         *calls.methods(),
         *EthFees(chain, limits).methods(),
         *EthTransactions(chain, pool, calls).methods(),
-        *EthFilters(chain, filters, hub, serializer, limits).methods(),
+        *EthFilters(chain, ports.executor, filters, hub, serializer, limits).methods(),
         *TxPool(pool, serializer).methods(),
         *Cmt(chain, pool).methods(),
         *CmtNetwork(ports.info).methods(),
@@ -112,6 +115,7 @@ def _methods(
         *CmtGovernance(chain, reader).methods(),
         *CmtBuild(reader).methods(),
         *Debug(chain, pool).methods(),
+        *DebugTraces(chain, ports.executor, calls, limits).methods(),
     ]
 
 

@@ -18,9 +18,9 @@ from cybermiles.storage.block_store import block_records, header_records
 from cybermiles.storage.chain_store import Head, Supply, chain_records, genesis_records
 from cybermiles.storage.code_store import code_records
 from cybermiles.storage.evidence_store import evidence_records
-from cybermiles.storage.log_index import bloom_records
+from cybermiles.storage.log_index import log_records
 from cybermiles.storage.nodes import node_records
-from cybermiles.storage.receipt_store import outcome_records, system_log_records
+from cybermiles.storage.receipt_store import outcome_records
 from cybermiles.storage.rollback import undo_records
 from cybermiles.storage.tx_index import transaction_records
 from cybermiles.storage.validator_store import AHEAD, first_rotation_records, rotation_records
@@ -102,9 +102,9 @@ class Committer:
             batch: dict[bytes, bytes | None] = {}
             batch.update(block_records(block, commit))
             batch.update(outcome_records(header.height, outcome.transactions))
-            batch.update(transaction_records(header.height, (tx.hash for tx in block.transactions)))
-            batch.update(system_log_records(header.height, outcome.system_logs))
-            batch.update(bloom_records(header, outcome.system_logs))
+            tx_hashes = [tx.hash for tx in block.transactions]
+            batch.update(transaction_records(header.height, tx_hashes))
+            batch.update(log_records(header, tx_hashes, outcome.transactions, outcome.system_logs))
             batch.update(evidence_records(header.height, block.consensus.evidence))
             batch.update(rotation_records(settled, current, following))
             self._write(header, supply, outcome.changes, outcome.root_update, batch)

@@ -1,20 +1,22 @@
-"""Which blocks may contain logs that match a filter, from the blooms of their logs.
+"""The logs of blocks, and which blocks may contain logs that match a filter.
 
-The blooms lie next to each other in the store and blocks without logs have none, so a search reads
-only what could match. A bloom has no false negatives; whoever asks checks the logs of the
-candidates.
+Beside its logs each block leaves a record of 4-byte fingerprints: one for each address, and one for each topic at its
+position. The records lie next to each other in the store and blocks without logs have none, so a search reads a few
+bytes a log. Fingerprints may coincide, never disagree: what is found is a superset, and the logs themselves decide.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from zlib import crc32
 
-from cybermiles.storage.schema import BLOOM, at_height, height_in, height_range
-from cybermiles.types.receipt import EMPTY_BLOOM, bloom_bits, logs_bloom
+from cybermiles.storage.schema import BLOCK_LOGS, LOG_INDEX, at_height, height_in, height_range
+from cybermiles.types.block_logs import BlockLogs, encode_block_logs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from cybermiles.execution.outcome import TransactionOutcome
     from cybermiles.state.kv import KeyValueReader
     from cybermiles.types.header import Header
     from cybermiles.types.primitives import Address, Hash32
@@ -22,10 +24,15 @@ if TYPE_CHECKING:
 
 
 class LogIndex:
-    """Read access to the blooms."""
+    """Read access to logs and fingerprints."""
 
     def __init__(self, store: KeyValueReader) -> None:
         self._store = store
+
+    def block_logs(self, height: int) -> BlockLogs | None:
+        """Return the logs of a block, None where it has none. Raises DecodingError on damaged bytes."""
+        record = self._store.get(at_height(BLOCK_LOGS, height))
+        return None if record is None else BlockLogs(height, record)
 
     def candidates(
         self,
@@ -40,19 +47,57 @@ class LogIndex:
         A log matches when its address is one of `addresses` (any, if there are none) and each of
         its topics is one of the alternatives at that position (None or no alternatives: any).
         """
-        choices = [[bloom_bits(element) for element in group] for group in (addresses, *topics) if group]
-        for key, bloom in self._store.iterate(*height_range(BLOOM, first, last)):
-            bits = int.from_bytes(bloom)
-            if all(any(bits & mask == mask for mask in masks) for masks in choices):
+        groups = (addresses, *topics)
+        choices = [[_fingerprint(place, element) for element in group] for place, group in enumerate(groups) if group]
+        records = self._store.iterate(*height_range(LOG_INDEX, first, last))
+        if len(choices) <= 2 and all(len(choice) == 1 for choice in choices):
+            yield from _all_in(records, [choice[0] for choice in choices])
+            return
+        for key, record in records:
+            for choice in choices:
+                if not any(fingerprint in record for fingerprint in choice):
+                    break
+            else:
                 yield height_in(key)
 
 
-def bloom_records(header: Header, system_logs: Sequence[Log]) -> dict[bytes, bytes]:
-    """Return the entry that a block's logs add to its batch; none when the block has no logs.
+def _all_in(records: Iterator[tuple[bytes, bytes]], wanted: list[bytes]) -> Iterator[int]:
+    """Yield the heights whose record has all of at most two fingerprints: the common case, in the fewest steps."""
+    one, other = (*wanted, b"", b"")[:2]
+    for key, record in records:
+        if one in record and other in record:
+            yield height_in(key)
 
-    The header's bloom is of the receipts only, as Ethereum has it; what is looked up by covers the other events too.
-    """
-    bloom = header.logs_bloom
-    if system_logs:
-        bloom = (int.from_bytes(bloom) | int.from_bytes(logs_bloom(system_logs))).to_bytes(256)
-    return {} if bloom == EMPTY_BLOOM else {at_height(BLOOM, header.height): bloom}
+
+def log_records(
+    header: Header,
+    tx_hashes: Sequence[Hash32],
+    outcomes: Sequence[TransactionOutcome],
+    system_logs: Sequence[Log],
+) -> dict[bytes, bytes]:
+    """Return the entries that a block's logs add to its batch; none where it has no logs."""
+    transactions = [(tx_hash, outcome.receipt.logs) for tx_hash, outcome in zip(tx_hashes, outcomes, strict=True)]
+    record = encode_block_logs(header, transactions, system_logs)
+    if not record:
+        return {}
+    logs = [log for _, own in transactions for log in own]
+    logs += system_logs
+    return {
+        at_height(BLOCK_LOGS, header.height): record,
+        at_height(LOG_INDEX, header.height): fingerprints(logs),
+    }
+
+
+def fingerprints(logs: Sequence[Log]) -> bytes:
+    """Return the distinct fingerprints of logs."""
+    elements: dict[tuple[int, bytes], None] = {}
+    for log in logs:
+        elements[0, log.address] = None
+        for place, topic in enumerate(log.topics, 1):
+            elements[place, topic] = None
+    return b"".join([crc32(element, place).to_bytes(4) for place, element in elements])
+
+
+def _fingerprint(place: int, element: bytes) -> bytes:
+    """Return the fingerprint of an address (place 0) or of the topic at a position (from 1)."""
+    return crc32(element, place).to_bytes(4)

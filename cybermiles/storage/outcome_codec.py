@@ -5,10 +5,10 @@
 so that one outcome is found without decoding the others. A record is
 
     type u8 ‖ succeeded u8 ‖ lane u8 ‖ cumulative gas u64 ‖ gas used u64 ‖ compute units u64
-    ‖ index in the block of its first log u32
-    ‖ rlp [effective gas price, contract address, failure, output, logs]
+    ‖ index in the block of its first log u32 ‖ number of its logs u32
+    ‖ rlp [effective gas price, contract address, failure, output]
 
-The bloom is not stored: it follows from the logs.
+The logs are stored with those of the whole block (`types.block_logs`); the bloom follows from them.
 """
 
 from __future__ import annotations
@@ -21,15 +21,17 @@ from cybermiles.errors import StorageError
 from cybermiles.execution.outcome import TransactionOutcome
 from cybermiles.types import rlp
 from cybermiles.types.primitives import Address, Wei
-from cybermiles.types.receipt import Receipt, decode_logs, encode_logs, logs_bloom
+from cybermiles.types.receipt import Receipt, logs_bloom
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_FIXED = Struct(">BBBQQQI")
+    from cybermiles.types.block_logs import BlockLogs
+
+_FIXED = Struct(">BBBQQQII")
 _U32 = 4
-_PLAIN_TRANSFER = b"\x80\x80\x80\xc0"
-"""The encoded rest of what most transactions are: no contract, failure, output or logs."""
+_PLAIN = b"\x80\x80\x80"
+"""The encoded rest of what most transactions are: no contract, failure or output."""
 
 
 class StoredOutcome(NamedTuple):
@@ -61,15 +63,15 @@ def count_outcomes(table: bytes) -> int:
     return int.from_bytes(table[:_U32])
 
 
-def decode_outcome(table: bytes, index: int) -> StoredOutcome:
-    """Return one outcome. Raises StorageError where there is none, DecodingError on junk."""
+def decode_outcome(table: bytes, index: int, logs: BlockLogs | None) -> StoredOutcome:
+    """Return one outcome, given the block's logs. Raises StorageError where there is none, DecodingError on junk."""
     count = count_outcomes(table)
     if not 0 <= index < count:
         raise StorageError(f"no transaction {index} in a block of {count}")
     records = _U32 * (count + 1)
     start = int.from_bytes(table[_U32 * index : _U32 * (index + 1)]) if index else 0
     end = int.from_bytes(table[_U32 * (index + 1) : _U32 * (index + 2)])
-    return _decode(table[records + start : records + end])
+    return _decode(table[records + start : records + end], logs)
 
 
 def _encode(outcome: TransactionOutcome, first_log_index: int) -> bytes:
@@ -82,27 +84,29 @@ def _encode(outcome: TransactionOutcome, first_log_index: int) -> bytes:
         outcome.gas_used,
         outcome.compute_units,
         first_log_index,
+        len(receipt.logs),
     )
     price = rlp.encode_int(outcome.effective_gas_price)
-    if not (receipt.logs or outcome.failure or outcome.contract_address or outcome.output):
-        return fixed + rlp.encode_list((price, _PLAIN_TRANSFER))
+    if not (outcome.failure or outcome.contract_address or outcome.output):
+        return fixed + rlp.encode_list((price, _PLAIN))
     return fixed + rlp.encode_list(
         (
             price,
             rlp.encode_bytes(outcome.contract_address or b""),
             rlp.encode_bytes((outcome.failure or "").encode()),
             rlp.encode_bytes(outcome.output),
-            encode_logs(receipt.logs),
         )
     )
 
 
-def _decode(record: bytes) -> StoredOutcome:
+def _decode(record: bytes, block_logs: BlockLogs | None) -> StoredOutcome:
     if len(record) <= _FIXED.size:
         raise StorageError(f"a transaction's outcome has {len(record)} bytes")
-    type_, succeeded, lane, cumulative_gas, gas_used, compute_units, first_log_index = _FIXED.unpack_from(record)
-    price, contract, failure, output, log_items = rlp.as_list(rlp.decode(record[_FIXED.size :]), length=5)
-    logs = decode_logs(log_items)
+    type_, succeeded, lane, cumulative_gas, gas_used, compute_units, first_log, count = _FIXED.unpack_from(record)
+    price, contract, failure, output = rlp.as_list(rlp.decode(record[_FIXED.size :]), length=4)
+    if count and block_logs is None:
+        raise StorageError(f"{count} logs of a transaction are missing: the store is damaged")
+    logs = () if block_logs is None else block_logs.logs(first_log, count)
     return StoredOutcome(
         TransactionOutcome(
             receipt=Receipt(type_, bool(succeeded), cumulative_gas, logs, logs_bloom(logs)),
@@ -114,5 +118,5 @@ def _decode(record: bytes) -> StoredOutcome:
             failure=rlp.as_bytes(failure).decode() or None,
             output=rlp.as_bytes(output),
         ),
-        first_log_index,
+        first_log,
     )

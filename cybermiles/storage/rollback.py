@@ -22,17 +22,17 @@ from cybermiles.storage.recovery import check_store
 from cybermiles.storage.schema import (
     ACCOUNT,
     BLOCK,
-    BLOOM,
+    BLOCK_LOGS,
     COMMIT,
     FLAT,
     HEAD,
     HEADER,
     HEIGHT,
+    LOG_INDEX,
     OUTCOMES,
     ROTATION,
     STALE,
     SUPPLY,
-    SYSTEM_LOGS,
     TRANSACTION,
     UNDO,
     VALIDATORS,
@@ -111,7 +111,9 @@ def rollback_head(database: Database) -> Head:
 def _without_block(block: Block) -> dict[bytes, bytes | None]:
     """Return the deletions of what a block's batch added beside the state."""
     height = block.height
-    keys = [at_height(prefix, height) for prefix in (HEADER, BLOCK, COMMIT, OUTCOMES, SYSTEM_LOGS, BLOOM, STALE, UNDO)]
+    keys = [
+        at_height(prefix, height) for prefix in (HEADER, BLOCK, COMMIT, OUTCOMES, BLOCK_LOGS, LOG_INDEX, STALE, UNDO)
+    ]
     keys += [at_height(prefix, height + AHEAD) for prefix in (ROTATION, VALIDATORS)]
     keys += [TRANSACTION + transaction.hash for transaction in block.transactions]
     keys += evidence_records(height, block.consensus.evidence)

@@ -15,9 +15,9 @@ Integers are big-endian and of fixed width, so that keys sort by height. `height
     c ‖ height                  the commit that decided the block, RLP
     i ‖ block hash              height
     r ‖ height                  outcomes of the block's transactions, see `outcome_codec`
-    y ‖ height                  events of the system contracts in no transaction, RLP; no entry where there are none
+    g ‖ height                  logs of the block, see `types.block_logs`; no entry where there are none
     t ‖ transaction hash        height ‖ index
-    l ‖ height                  bloom of the receipts' logs and of y, 256 bytes; no entry where it is empty
+    l ‖ height                  fingerprints of g, see `log_index`; no entry where g has none
     a ‖ address                 account now, see `encode_account`
     s ‖ address ‖ slot          storage word now, without leading zeros; no entry where 0
     k ‖ code hash               code
@@ -46,7 +46,7 @@ from cybermiles.types.primitives import EMPTY_CODE_HASH, EMPTY_TRIE_ROOT, Addres
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 SCHEMA = b"m:schema"
 GENESIS = b"m:genesis"
@@ -60,9 +60,9 @@ BLOCK = b"b"
 COMMIT = b"c"
 HEIGHT = b"i"
 OUTCOMES = b"r"
-SYSTEM_LOGS = b"y"
+BLOCK_LOGS = b"g"
 TRANSACTION = b"t"
-BLOOM = b"l"
+LOG_INDEX = b"l"
 ACCOUNT = b"a"
 SLOT = b"s"
 CODE = b"k"

@@ -16,6 +16,8 @@ from cybermiles.crypto.secp256k1 import address_of, sign
 from cybermiles.errors import InvalidTransaction, NonceTooLow
 from cybermiles.execution.outcome import TransactionOutcome
 from cybermiles.rpc.config import RpcConfig, RpcLimits
+from cybermiles.rpc.jsonrpc import RawJson
+from cybermiles.rpc.logs import LogSearch
 from cybermiles.rpc.methods import Context
 from cybermiles.rpc.node_status import ConsensusStatus, NodeIdentity, PeerStatus, ValidatorIdentity, ValidatorVotes
 from cybermiles.rpc.operator_pages import OperatorPages
@@ -29,6 +31,7 @@ from cybermiles.rpc.ports import (
     TransactionStatus,
 )
 from cybermiles.rpc.service import RpcPorts, build_server
+from cybermiles.rpc.traces.jobs import TraceBlock
 from cybermiles.runtime.clock import ManualClock
 from cybermiles.runtime.event_bus import EventBus
 from cybermiles.staking.layout import ID_OF, MISSED, WATCH, candidate_slot
@@ -40,6 +43,7 @@ from cybermiles.system.abi import load_abi, load_document
 from cybermiles.system.interface import ADDRESSES
 from cybermiles.types import rlp
 from cybermiles.types.block import Block, ConsensusData
+from cybermiles.types.block_logs import BlockLogs, encode_block_logs
 from cybermiles.types.commit import EMPTY_COMMIT
 from cybermiles.types.events import BlockCommitted, TransactionAdmitted
 from cybermiles.types.header import Header
@@ -219,6 +223,14 @@ class FakeChain:
     def system_logs(self, height):
         return ()
 
+    def block_logs(self, height):
+        block = self.blocks.get(height)
+        if block is None:
+            return None
+        logs = zip((tx.hash for tx in block.transactions), (o.receipt.logs for o in self.results[height]), strict=True)
+        record = encode_block_logs(block.header, logs)
+        return BlockLogs(height, record) if record else None
+
     def locate_transaction(self, tx_hash):
         for height, block in self.blocks.items():
             for index, transaction in enumerate(block.transactions):
@@ -262,6 +274,8 @@ class FakeExecutor:
     error: Exception | None = None
     delay: float = 0
     asked: list = field(default_factory=list)
+    chain: FakeChain | None = None
+    """What logs are searched in."""
     system: dict = field(default_factory=dict)
     """(contract, selector) to (function, its result): what system contracts answer."""
 
@@ -292,7 +306,11 @@ class FakeExecutor:
         return await self._answer(("access", message, height), (((CONTRACT, (0, 1)),), self.gas, failure))
 
     async def run(self, job):
-        """Remember the job and answer `result`."""
+        """Search logs on the chain; remember any other job and answer `result`."""
+        if isinstance(job, LogSearch):
+            return job.run(self.chain)
+        if type(job).__module__ == "cybermiles.rpc.traces.jobs":
+            return await self._answer(("run", job), RawJson(b"[]" if type(job) is TraceBlock else b"{}"))
         return await self._answer(("run", job), self.result)
 
     async def _answer(self, asked, answer):
@@ -486,7 +504,7 @@ class FakeNode:
             limits=limits or RpcLimits(),
         )
         self.chain = chain or populated_chain()
-        self.executor = FakeExecutor()
+        self.executor = FakeExecutor(chain=self.chain)
         self.executor.answer("ICmtGovernance", "proposals", [])
         for function in ("validators", "delegationsOf"):
             self.executor.answer("ICmtStaking", function, [])
@@ -702,4 +720,13 @@ def valid_requests(node):
         ("rpc_modules", []),
         *[(f"debug_getRaw{name}", ["0x2"]) for name in ("Header", "Block", "Receipts")],
         ("debug_getRawTransaction", [tx]),
+        ("debug_traceTransaction", [tx, {"tracer": "callTracer", "tracerConfig": {"withLog": True}, "timeout": "5s"}]),
+        ("debug_traceBlockByNumber", ["0x2", {"enableMemory": True, "limit": 5}]),
+        ("debug_traceBlockByHash", [hexed(block.hash)]),
+        (
+            "debug_traceCall",
+            [call, "latest", {"tracer": "prestateTracer", "stateOverrides": {contract: {"nonce": "0x1"}}}],
+        ),
+        ("debug_storageRangeAt", [hexed(block.hash), 0, contract, "0x", 10]),
+        ("debug_getBadBlocks", []),
     ]

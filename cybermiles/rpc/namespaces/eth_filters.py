@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cybermiles.rpc.jsonrpc import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError
-from cybermiles.rpc.logs import LogQuery, find_logs, resolve_range
+from cybermiles.rpc.logs import LogQuery, find_logs, log_search, resolve_range
 from cybermiles.rpc.methods import Method, Param
 from cybermiles.rpc.quantities import parse_bool
 from cybermiles.rpc.schemas import filter_parser
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cybermiles.rpc.filters import FilterRegistry
     from cybermiles.rpc.jsonrpc import Json
     from cybermiles.rpc.methods import Connection, Context
-    from cybermiles.rpc.ports import ChainReader
+    from cybermiles.rpc.ports import ChainReader, Executor
     from cybermiles.rpc.serializers import Serializer
     from cybermiles.rpc.subscriptions import SubscriptionHub
 
@@ -27,12 +27,14 @@ class EthFilters:
     def __init__(
         self,
         chain: ChainReader,
+        executor: Executor,
         filters: FilterRegistry,
         hub: SubscriptionHub,
         serializer: Serializer,
         limits: RpcLimits,
     ) -> None:
         self._chain = chain
+        self._executor = executor
         self._filters = filters
         self._hub = hub
         self._serializer = serializer
@@ -66,13 +68,8 @@ class EthFilters:
 
     async def get_logs(self, query: LogQuery) -> Json:
         """Return the logs of committed blocks that match."""
-        return await find_logs(
-            self._chain,
-            query,
-            resolve_range(self._chain, query, self._limits),
-            serializer=self._serializer,
-            limits=self._limits,
-        )
+        heights = resolve_range(self._chain, query, self._limits)
+        return await find_logs(self._executor, log_search(query, heights, self._serializer, self._limits))
 
     def new_filter(self, context: Context, query: LogQuery) -> str:
         """Install a log filter."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from cybermiles.application.application import ChainApplication
@@ -14,13 +16,14 @@ from cybermiles.mempool.limits import PoolLimits
 from cybermiles.mempool.pool import Pool
 from cybermiles.mempool.service import MempoolService
 from cybermiles.node.chain_view import ChainView
-from cybermiles.rpc.logs import LogQuery, logs_of_block
+from cybermiles.rpc.config import RpcLimits
+from cybermiles.rpc.logs import LogQuery, log_search
 from cybermiles.rpc.serializers import Serializer
 from cybermiles.state.kv import MemoryStore
 from cybermiles.storage.database import Database
 from cybermiles.storage.recovery import check_store
 from cybermiles.storage.rollback import rollback_head
-from cybermiles.storage.schema import BLOOM, SYSTEM_LOGS, at_height
+from cybermiles.storage.schema import BLOCK_LOGS, LOG_INDEX, at_height
 from cybermiles.system.abi import load_abi
 from cybermiles.types.abci import PrepareRequest
 from cybermiles.vm.rules import ChainRules, Fork
@@ -154,7 +157,8 @@ async def test_what_happens_in_no_transaction_is_found_by_its_address_and_gone_w
     topic = GOV.events["Closed"].topic
     query = LogQuery(addresses=(GOVERNANCE,), topics=((topic,),))
     assert list(view.heights_with(query.addresses, query.topics, 0, closed)) == [closed]
-    (log,), _ = logs_of_block(view, query, closed, Serializer())
+    search = log_search(query, (0, closed), Serializer(), RpcLimits())
+    (log,) = json.loads(search.run(view).json)
     assert (log["transactionHash"], log["transactionIndex"]) == ("0x" + "00" * 32, "0x0")
     assert int.from_bytes(view.header(closed).logs_bloom) == 0
     assert log["logIndex"] == hex([entry.topics[0] for entry in view.system_logs(closed)].index(topic))
@@ -162,8 +166,8 @@ async def test_what_happens_in_no_transaction_is_found_by_its_address_and_gone_w
         rollback_head(database)
         database = Database(database.store)
     assert database.receipts.system_logs(closed) == ()
-    assert database.store.get(at_height(BLOOM, closed)) is None
-    assert database.store.get(at_height(SYSTEM_LOGS, closed)) is None
+    assert database.store.get(at_height(LOG_INDEX, closed)) is None
+    assert database.store.get(at_height(BLOCK_LOGS, closed)) is None
 
 
 @pytest.mark.asyncio

@@ -1,13 +1,16 @@
 """Log queries: what matches, which limits stop them, and that a scan does not hold up the event loop."""
 
-import asyncio
+import pickle
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cybermiles.rpc.config import RpcLimits
-from cybermiles.rpc.logs import LogQuery
+from cybermiles.rpc.logs import LogQuery, LogSearch
+from cybermiles.rpc.namespaces.eth_filters import EthFilters
+from cybermiles.rpc.serializers import Serializer
 from tests.fakes.rpc import (
     CONTRACT,
     OTHER_TOPIC,
@@ -115,26 +118,20 @@ async def test_results_are_bounded_by_size_before_they_are_encoded():
 
 
 @pytest.mark.asyncio
-async def test_a_long_scan_lets_other_tasks_run():
-    chain = FakeChain()
-    for nonce in range(600):
-        transaction = sign_transaction(nonce % 3)
-        chain.add([transaction], [outcome(transaction, logs=[log(TOPIC)])])
-    node = FakeNode(chain=chain)
-    turns = 0
+async def test_the_search_is_a_job_and_not_the_event_loops():
+    node = FakeNode()
+    ran = []
 
-    async def other():
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
+    class Elsewhere:
+        async def run(self, job):
+            copy = pickle.loads(pickle.dumps(job))
+            ran.append(copy)
+            return pickle.loads(pickle.dumps(copy.run(node.chain)))
 
-    task = asyncio.ensure_future(other())
-    logs = await node.result("eth_getLogs", ALL)
-    task.cancel()
-    assert len(logs) == 600
-    assert turns > 600 // 8
-    assert chain.index_calls == 5
+    filters = EthFilters(node.chain, Elsewhere(), None, node.hub, Serializer(), RpcLimits())
+    raw = await filters.get_logs(LogQuery(first=0))
+    assert [type(job) for job in ran] == [LogSearch]
+    assert orjson.loads(raw.data) == await node.result("eth_getLogs", ALL)
 
 
 words = st.sampled_from([TOPIC, OTHER_TOPIC, b"\1" * 32])

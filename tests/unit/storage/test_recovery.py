@@ -57,10 +57,11 @@ DAMAGE = {
         changed(store.get(schema.at_height(schema.BLOCK, 3))),
     ),
     "receipts missing": lambda store: (schema.at_height(schema.OUTCOMES, 3), None),
-    "receipts changed": lambda store: (
-        schema.at_height(schema.OUTCOMES, 3),
-        store.get(schema.at_height(schema.OUTCOMES, 3)).replace(ADDRESSES[1], ADDRESSES[2]),
+    "logs changed": lambda store: (
+        schema.at_height(schema.BLOCK_LOGS, 3),
+        store.get(schema.at_height(schema.BLOCK_LOGS, 3)).replace(ADDRESSES[1], ADDRESSES[2]),
     ),
+    "logs missing": lambda store: (schema.at_height(schema.BLOCK_LOGS, 3), None),
     "commit missing": lambda store: (schema.at_height(schema.COMMIT, 3), None),
     "commit of another block": lambda store: (
         schema.at_height(schema.COMMIT, 3),

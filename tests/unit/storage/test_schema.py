@@ -12,8 +12,12 @@ from cybermiles.execution.outcome import TransactionOutcome
 from cybermiles.storage import schema
 from cybermiles.storage.outcome_codec import count_outcomes, decode_outcome, encode_outcomes
 from cybermiles.types.account import Account
-from cybermiles.types.primitives import EMPTY_CODE_HASH, EMPTY_TRIE_ROOT, Address, Hash32, Wei
+from cybermiles.types.block_logs import BlockLogs, encode_block_logs
+from cybermiles.types.primitives import EMPTY_CODE_HASH, EMPTY_TRIE_ROOT, ZERO_HASH, Address, Hash32, Wei
 from cybermiles.types.receipt import Log, Receipt, logs_bloom
+from tests.fakes.blocks import header_of
+
+HEADER = header_of(height=1, parent_hash=ZERO_HASH, state_root=ZERO_HASH, timestamp=1)
 
 hashes = st.binary(min_size=32, max_size=32).map(Hash32)
 addresses = st.binary(min_size=20, max_size=20).map(Address)
@@ -69,11 +73,15 @@ def test_a_torn_list_of_stale_nodes_is_refused(data: bytes) -> None:
 
 @given(st.lists(outcomes(), max_size=5))
 def test_outcomes_are_read_back_one_by_one_with_their_log_numbers(entries) -> None:
+    hashes_ = [Hash32(bytes([index]) * 32) for index, _ in enumerate(entries)]
+    pairs = zip(hashes_, (entry.receipt.logs for entry in entries), strict=True)
+    record = encode_block_logs(HEADER, pairs)
+    logs = BlockLogs(1, record) if record else None
     table = encode_outcomes(entries)
     assert count_outcomes(table) == len(entries)
     first = 0
     for index, entry in enumerate(entries):
-        stored = decode_outcome(table, index)
+        stored = decode_outcome(table, index, logs)
         assert stored.outcome == entry
         assert stored.first_log_index == first
         first += len(entry.receipt.logs)
@@ -82,7 +90,23 @@ def test_outcomes_are_read_back_one_by_one_with_their_log_numbers(entries) -> No
 def test_an_outcome_that_is_not_there_is_an_error() -> None:
     for index in (-1, 0, 1):
         with pytest.raises(StorageError):
-            decode_outcome(encode_outcomes([]), index)
+            decode_outcome(encode_outcomes([]), index, None)
+
+
+def test_logs_that_are_not_there_are_an_error() -> None:
+    log = Log(Address(bytes(20)), (), b"")
+    entry = TransactionOutcome(
+        receipt=Receipt(2, True, 1, (log,), logs_bloom((log,))),
+        gas_used=1,
+        effective_gas_price=Wei(0),
+        lane=Lane.FREE,
+        compute_units=0,
+        contract_address=None,
+        failure=None,
+        output=b"",
+    )
+    with pytest.raises(StorageError):
+        decode_outcome(encode_outcomes([entry]), 0, None)
 
 
 def test_prefixes_do_not_overlap() -> None:
