@@ -17,16 +17,19 @@ from typing import TYPE_CHECKING
 from cybermiles.errors import InvariantViolation
 from cybermiles.execution.block import BlockExecution
 from cybermiles.execution.validation import environment_of
+from cybermiles.state.trie import TrieStateReader, update_root
 from cybermiles.types.evidence import decode_evidence, verify_evidence
-from cybermiles.vm.tracing import CallNode, CallRecorder, TraceTooLarge
+from cybermiles.vm.tracing import ByteBudget, CallNode, CallRecorder, TraceTooLarge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from cybermiles.execution.outcome import TransactionOutcome
     from cybermiles.execution.parent import Chain, Parent
+    from cybermiles.state.reader import RootUpdate, StateChanges
     from cybermiles.types.block import Block
     from cybermiles.types.evidence import Misbehaviour
+    from cybermiles.types.primitives import Hash32
     from cybermiles.vm.tracing import Tracer
 
 __all__ = ["CallNode", "Replay", "TraceTooLarge", "calls_of"]
@@ -40,6 +43,9 @@ class Replay:
         environment = environment_of(parent, block.consensus, block.header.timestamp, misbehaviour)
         self.execution = BlockExecution(chain, parent, environment)
         """Its world is the state between transactions."""
+        self.logs = 0
+        """Of the transactions executed so far."""
+        self._parent = parent
         self._block = block
         self._outcomes = outcomes
 
@@ -62,7 +68,37 @@ class Replay:
                 raise InvariantViolation(
                     f"replaying transaction {index} of block {self._block.height} gives another result than it had"
                 )
+            self.logs += len(outcome.receipt.logs)
             yield index, outcome
+
+    def state(self) -> ReplayedState:
+        """Return the state between two transactions, as if it had been committed."""
+        parent = self._parent
+        changes = self.execution.world.changes()
+        update = update_root(parent.nodes, parent.state, parent.header.state_root, changes)
+        return ReplayedState(parent, changes, update)
+
+
+class ReplayedState(TrieStateReader):
+    """`StateReader` and `NodeReader` of a state that was never committed: a parent's with changes."""
+
+    def __init__(self, parent: Parent, changes: StateChanges, update: RootUpdate) -> None:
+        super().__init__(self, self, update.root)
+        self._parent = parent
+        self._new_codes = changes.codes
+        self._new_nodes = update.nodes
+        self.written = changes.storage
+        """Slots that differ from the parent's."""
+
+    def code(self, code_hash: Hash32) -> bytes:
+        """Return the code with this hash."""
+        code = self._new_codes.get(code_hash)
+        return self._parent.state.code(code_hash) if code is None else code
+
+    def node(self, owner: bytes, node_hash: Hash32) -> bytes:
+        """Return a node of this state's tries."""
+        node = self._new_nodes.get((owner, node_hash))
+        return self._parent.nodes.node(owner, node_hash) if node is None else node
 
 
 def calls_of(replay: Replay, index: int, *, max_bytes: int, with_logs: bool = False) -> CallNode:
@@ -71,7 +107,7 @@ def calls_of(replay: Replay, index: int, *, max_bytes: int, with_logs: bool = Fa
     Raises TraceTooLarge where they would take more than `max_bytes` as JSON.
     """
     replay.advance(index)
-    recorder = CallRecorder(max_bytes, with_logs=with_logs)
+    recorder = CallRecorder(ByteBudget(max_bytes), with_logs=with_logs)
     for _ in replay.trace(lambda _index: recorder, last=index + 1):
         pass
     if recorder.root is None:

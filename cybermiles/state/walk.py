@@ -26,28 +26,30 @@ def walk(nodes: NodeReader, owner: bytes, root: Hash32) -> Iterator[tuple[Hash32
         stack.extend(_children(node))
 
 
-def leaves(nodes: NodeReader, owner: bytes, root: Hash32) -> Iterator[tuple[bytes, bytes]]:
-    """Yield (key, value) of one trie with keys of whole bytes, in key order.
+def leaves(nodes: NodeReader, owner: bytes, root: Hash32, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+    """Yield (key, value) of one trie with keys of whole bytes, in key order, from the first key at or after `start`.
 
     Raises StorageError when a node is missing.
     """
     if root == EMPTY_TRIE_ROOT:
         return
+    first = start.hex()
     stack = [("", nodes.node(owner, root))]
     while stack:
         path, node = stack.pop()
         parts = split(node)
         if len(parts) == BRANCH_ITEMS:
-            if parts[-1] != NOTHING:
+            if parts[-1] != NOTHING and path >= first:
                 yield bytes.fromhex(path), payload(parts[-1])
             below = [(f"{path}{index:x}", part) for index, part in enumerate(parts[:-1])]
         else:
             rest, is_leaf = unpack_path(parts[0])
-            if is_leaf:
+            if is_leaf and path + rest >= first:
                 yield bytes.fromhex(path + rest), payload(parts[1])
+            if is_leaf:
                 continue
             below = [(path + rest, parts[1])]
-        for child_path, reference in reversed(below):
+        for child_path, reference in reversed([child for child in below if child[0] >= first[: len(child[0])]]):
             if reference[0] == HASH_ITEM:
                 stack.append((child_path, nodes.node(owner, Hash32(reference[1:]))))
             elif reference != NOTHING:

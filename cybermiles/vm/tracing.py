@@ -98,7 +98,7 @@ class CallEnd(NamedTuple):
 class Step:
     """The machine before an opcode runs. One object for each frame: copy what is to be kept."""
 
-    __slots__ = ("address", "depth", "gas", "memory", "opcode", "pc", "refund", "return_data", "stack")
+    __slots__ = ("address", "depth", "gas", "memory", "opcode", "pc", "return_data", "stack")
 
     def __init__(self, address: Address, depth: int, stack: list[int], memory: bytearray) -> None:
         self.address = address
@@ -111,8 +111,6 @@ class Step:
         self.pc = 0
         self.opcode = 0
         self.gas = 0
-        self.refund = 0
-        """The whole transaction's counter."""
         self.return_data = b""
         """Of the last call."""
 
@@ -149,10 +147,13 @@ class Tracer:
 
 
 class LogEntry(NamedTuple):
-    """A log and how many calls of its frame came before it."""
+    """A log and its place."""
 
     log: Log
     position: int
+    """How many calls of its frame came before it."""
+    number: int
+    """Its index in the block, where it stays."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -192,19 +193,29 @@ class ByteBudget:
 
     def take(self, size: int) -> None:
         """Take bytes. Raises TraceTooLarge where they are not there."""
+        self.require(size)
         self.left -= size
-        if self.left < 0:
+
+    def require(self, size: int) -> None:
+        """Look whether bytes are there before they are made. Raises TraceTooLarge where they are not."""
+        if size > self.left:
             raise TraceTooLarge(f"the trace has more than {self.limit} bytes")
 
 
 class CallRecorder(Tracer):
     """Builds the tree of calls.
 
-    `max_bytes` bounds it as it would be rendered: two digits a byte. Raises TraceTooLarge out of the execution.
+    `budget` bounds it as it would be rendered: two digits a byte. Raises TraceTooLarge out of the execution.
     """
 
-    def __init__(self, max_bytes: int, *, only_top: bool = False, with_logs: bool = False) -> None:
-        self._budget = ByteBudget(max_bytes)
+    def __init__(
+        self, budget: ByteBudget, *, only_top: bool = False, with_logs: bool = False, first_log: int = 0
+    ) -> None:
+        """`first_log`: logs of the block before this execution."""
+        self._budget = budget
+        self._next_log = first_log
+        self._logs_before: list[int] = []
+        """`_next_log` as each frame began."""
         self._only_top = only_top
         self._with_logs = with_logs
         self._path: list[CallNode] = []
@@ -218,6 +229,7 @@ class CallRecorder(Tracer):
 
     def enter(self, call: CallStart) -> None:
         self._depth += 1
+        self._logs_before.append(self._next_log)
         if self._only_top and self._path:
             return
         self._budget.take(NODE_BYTES + 2 * len(call.data))
@@ -237,6 +249,9 @@ class CallRecorder(Tracer):
 
     def exit(self, end: CallEnd) -> None:
         self._depth -= 1
+        before = self._logs_before.pop()
+        if end.error is not None:
+            self._next_log = before
         if self._only_top and self._depth:
             return
         self._budget.take(2 * len(end.output))
@@ -247,7 +262,8 @@ class CallRecorder(Tracer):
         if self._with_logs and not (self._only_top and self._depth > 1):
             self._budget.take(LOG_BYTES + 2 * len(log.data))
             node = self._path[-1]
-            node.logs.append(LogEntry(log, len(node.calls)))
+            node.logs.append(LogEntry(log, len(node.calls), self._next_log))
+        self._next_log += 1
 
     def end(self, world: WorldState, result: ExecutionResult) -> None:  # noqa: ARG002  (the seam)
         self.root = self._path[0]

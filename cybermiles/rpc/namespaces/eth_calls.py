@@ -122,6 +122,17 @@ class EthCalls:
             answer["error"] = failure
         return answer
 
+    def prepare(
+        self, call: CallObject, reference: BlockReference, overrides: StateOverrides
+    ) -> tuple[CallMessage, int, StateOverrides]:
+        """Return the message, the height to run it on, and the overrides with the call's delegations, for traces."""
+        height = self._height(call, reference)
+        return (
+            self._message(call, height),
+            height,
+            self._with_delegations(call.authorization_list or (), height, overrides),
+        )
+
     def _height(self, call: CallObject, reference: BlockReference) -> int:
         chain_id = self._chain.chain_id
         if call.chain_id is not None and call.chain_id != chain_id:
