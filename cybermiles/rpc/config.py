@@ -64,7 +64,7 @@ class RpcLimits:
     overrides_max_bytes: int = 256 * 1024
     """Code and storage in the state overrides of one call."""
 
-    logs_max_blocks: int = 2_000
+    logs_max_blocks: int = 100_000
     """Blocks of one log query."""
     logs_max_results: int = 10_000
     """Logs in one answer."""

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 PENDING_HASHES_KEPT = 20_000
 """Pool admissions remembered for pending-transaction filters; the oldest go first."""
 
+BLOCK_HASHES_PER_ANSWER = 2_000
+"""Hashes a block filter gives at once; the next request goes on from there."""
+
 
 class IdSource:
     """Ids that nobody else can guess, as QUANTITY: whoever knows a filter's id may read and remove it."""
@@ -114,7 +117,7 @@ class FilterRegistry:
         head = self._chain.head_height()
         first = entry.cursor + 1
         if entry.query is None:
-            last = min(head, entry.cursor + self._limits.logs_max_blocks)
+            last = min(head, entry.cursor + min(self._limits.logs_max_blocks, BLOCK_HASHES_PER_ANSWER))
             entry.cursor = last
             return self._block_hashes(first, last)
         return await self._new_logs(entry, entry.query, first, head)

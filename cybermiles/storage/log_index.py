@@ -47,26 +47,27 @@ class LogIndex:
         A log matches when its address is one of `addresses` (any, if there are none) and each of
         its topics is one of the alternatives at that position (None or no alternatives: any).
         """
-        groups = (addresses, *topics)
-        choices = [[_fingerprint(place, element) for element in group] for place, group in enumerate(groups) if group]
-        records = self._store.iterate(*height_range(LOG_INDEX, first, last))
-        if len(choices) <= 2 and all(len(choice) == 1 for choice in choices):
-            yield from _all_in(records, [choice[0] for choice in choices])
-            return
-        for key, record in records:
-            for choice in choices:
-                if not any(fingerprint in record for fingerprint in choice):
+        groups = [(place, group) for place, group in enumerate((addresses, *topics)) if group]
+        single = [_fingerprint(place, group[0]) for place, group in groups if len(group) == 1]
+        several = [_numbers(place, group) for place, group in groups if len(group) > 1]
+        for key, record in self._store.iterate(*height_range(LOG_INDEX, first, last)):
+            for fingerprint in single:
+                if fingerprint not in record:
                     break
             else:
-                yield height_in(key)
+                if not several or _has_one_of_each(record, several):
+                    yield height_in(key)
 
 
-def _all_in(records: Iterator[tuple[bytes, bytes]], wanted: list[bytes]) -> Iterator[int]:
-    """Yield the heights whose record has all of at most two fingerprints: the common case, in the fewest steps."""
-    one, other = (*wanted, b"", b"")[:2]
-    for key, record in records:
-        if one in record and other in record:
-            yield height_in(key)
+def _numbers(place: int, group: Sequence[bytes]) -> frozenset[int]:
+    """Return the fingerprints of alternatives as machine integers."""
+    return frozenset(memoryview(b"".join(_fingerprint(place, element) for element in group)).cast("I"))
+
+
+def _has_one_of_each(record: bytes, groups: Sequence[frozenset[int]]) -> bool:
+    """Tell whether a record has a fingerprint of every group, however many alternatives there are."""
+    numbers = memoryview(record).cast("I")
+    return all(not group.isdisjoint(numbers) for group in groups)
 
 
 def log_records(
