@@ -1,4 +1,4 @@
-"""Unchanged clients against the real process: web3.py, ethers and viem."""
+"""Unchanged clients against the real process: web3.py, ethers, viem and web3.js."""
 
 from __future__ import annotations
 
@@ -164,4 +164,18 @@ def test_ethers_works_unchanged(devnet, node_directory):
 
 def test_viem_works_unchanged(devnet, node_directory):
     out = run_client(node_directory, "viem.mjs", devnet, KEYS[2])
-    assert out == {"transferPrice": "0", "deployPrice": str(2 * GWEI), "symbol": "VIE", "callPrice": "0", "logs": 1}
+    assert out["transferPrice"] == out["callPrice"] == "0"
+    assert (out["deployPrice"], out["symbol"], out["logs"]) == (str(2 * GWEI), "VIE", 1)
+    assert out["types"] == [[kind, "success"] for kind in ("legacy", "eip2930", "eip1559", "eip7702")]
+    assert (out["delegated"], out["ownStorage"]) == (True, 7)
+    assert (out["pushed"], out["head"]) == (True, True)
+    assert out["errors"] == ["out of stock", "Refused", "NonceTooLowError", "InsufficientFundsError"]
+
+
+def test_web3_js_works_unchanged(devnet, node_directory):
+    out = run_client(node_directory, "web3js.mjs", devnet, KEYS[3])
+    assert out["chainId"] == 181818
+    assert out["types"] == [[kind, 1, "0"] for kind in (0, 1, 2)]
+    assert (out["symbol"], out["event"], out["head"], out["pushed"]) == ("WEB", "42", "bigint", True)
+    assert out["reason"] == out["estimate"] == "execution reverted: out of stock"
+    assert out["customError"] == "Refused"
