@@ -40,6 +40,7 @@ from cybermiles.vm.backend import ExecutionResult
 from cybermiles.vm.ethereum import EthereumFork
 from cybermiles.vm.pyevm.backend import contract_address
 from cybermiles.vm.pyevm.failures import failure_of
+from cybermiles.vm.pyevm.precompiles import MODEXP, precompile_table
 from cybermiles.vm.pyevm.state import UNLIMITED, State
 from cybermiles.vm.rules import Fork, ethereum_rules
 from cybermiles.vm.validity import (
@@ -82,6 +83,7 @@ _FIRST_FORK_OF_TYPE = {
     ACCESS_LIST: EthereumFork.BERLIN,
     DYNAMIC_FEE: EthereumFork.LONDON,
 }
+MODEXP_ADDRESS = Address(MODEXP.to_bytes(20))
 _OLD_NON_ZERO_BYTE_GAS = 68
 """Before EIP-2028 (Istanbul)."""
 _SELFDESTRUCT_REFUND = 24_000
@@ -109,7 +111,7 @@ class EarlyBackend:
     def __init__(self, fork: EthereumFork, chain_id: ChainId) -> None:
         self._fork = fork
         self._rules = ethereum_rules(Fork.CANCUN, chain_id)
-        self._computation = _COMPUTATIONS[fork]
+        self._computation = _frames(fork)
         self._precompiles = {Address(address): None for address in self._computation.get_precompiles()}
 
     @property
@@ -223,16 +225,22 @@ class EarlyBackend:
         gas = TRANSACTION_GAS + ZERO_BYTE_GAS * zeros + byte_gas * (len(data) - zeros)
         if creates and self._fork >= EthereumFork.HOMESTEAD:
             gas += CREATION_GAS
-        if creates and self._fork >= EthereumFork.SHANGHAI:
-            gas += INITCODE_WORD_GAS * ((len(data) + 31) // 32)
+        if creates:
+            gas += self._initcode_gas(data)
         return gas + sum(ACCESS_LIST_ADDRESS_GAS + ACCESS_LIST_SLOT_GAS * len(slots) for _, slots in access_list)
+
+    def _initcode_gas(self, data: bytes) -> int:
+        return INITCODE_WORD_GAS * ((len(data) + 31) // 32) if self._fork >= EthereumFork.SHANGHAI else 0
 
     def _run(
         self, world: WorldState, context: BlockContext, start: _Start, *, collect_access: bool = False
     ) -> tuple[ExecutionResult, list[Address]]:
         """Return the result, and the accounts that end with the transaction."""
         state = State(world, context, self._rules, self._precompiles, UNLIMITED)
-        needed = self._intrinsic_gas(start.data, creates=start.to is None, access_list=start.access_list)
+        creates = start.to is None
+        needed = self._intrinsic_gas(start.data, creates=creates, access_list=start.access_list)
+        if creates:
+            needed -= self._initcode_gas(start.data)  # py-evm charges it when the frame begins
         message = _message(world, start, start.gas_limit - needed)
         if self._fork >= EthereumFork.BERLIN:
             _warm(world, start, message.storage_address)
@@ -269,6 +277,15 @@ class EarlyBackend:
         if self._fork >= EthereumFork.LONDON:
             return int(min(frame.get_gas_refund(), used // _REFUND_QUOTIENT))
         return int(min(frame.get_gas_refund() + _SELFDESTRUCT_REFUND * deletions, used // _OLD_REFUND_QUOTIENT))
+
+
+def _frames(fork: EthereumFork) -> type[Any]:
+    """Return py-evm's frames of a fork, from Berlin with our MODEXP: py-evm's gets 0^0 and some prices wrong."""
+    frames = _COMPUTATIONS[fork]
+    if fork < EthereumFork.BERLIN:
+        return frames
+    _, modexp = precompile_table(Fork.CANCUN)[MODEXP_ADDRESS]
+    return type("EarlyFrame", (frames,), {"_precompiles": {**frames.get_precompiles(), MODEXP_ADDRESS: modexp}})
 
 
 def _message(world: WorldState, start: _Start, gas: int) -> Any:  # noqa: ANN401  (py-evm is untyped)
