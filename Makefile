@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCK := $(UV) pip compile pyproject.toml --universal --python-version 3.11 --prerelease if-necessary-or-explicit \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --quiet --extra fast --group build
 
-.PHONY: devnet test setup fmt lint unit test-vectors bench lock abi pr clean
+.PHONY: devnet test test-tools setup fmt lint unit test-vectors bench lock abi pr clean
 
 devnet: .venv/.runtime
 	@$(BIN)/cmt devnet $(ARGS)
@@ -53,6 +53,16 @@ lint: .venv/.dev
 test: lint $(NODE_MODULES)
 	$(BIN)/python -m pytest -q
 
+# Foundry and Hardhat are large, so their tests run only where this target installed them.
+TOOLS := tests/tools/node_modules/.package-lock.json
+
+$(TOOLS): tests/tools/package-lock.json
+	npm ci --prefix tests/tools --silent --no-audit --no-fund
+	@touch $@
+
+test-tools: .venv/.dev $(TOOLS)
+	$(BIN)/python -m pytest -q tests/tools $(ARGS)
+
 unit: .venv/.dev
 	$(BIN)/python -m pytest -q tests/unit $(ARGS)
 
@@ -72,4 +82,4 @@ abi: $(NODE_MODULES)
 pr: test
 
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis tests/e2e/node/node_modules
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis tests/e2e/node/node_modules tests/tools/node_modules

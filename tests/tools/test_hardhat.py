@@ -1,0 +1,20 @@
+"""A Hardhat project that deploys to and tests against the real process."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+pytestmark = pytest.mark.e2e
+
+
+def test_a_script_deploys(hardhat, devnet):
+    out = json.loads(hardhat.run("run", "scripts/deploy.mjs", "--no-compile").splitlines()[-1])
+    assert out["count"] == "42"
+    assert devnet.rpc("eth_getCode", out["address"], "latest").startswith("0x6080")
+
+
+def test_the_project_s_own_tests_pass(hardhat):
+    out = hardhat.run("test", "nodejs", "--no-compile")
+    assert "2 passing" in out
