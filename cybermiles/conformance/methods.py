@@ -143,15 +143,15 @@ class EthereumMethods:
     def _tip(self) -> int:
         """Return what geth's oracle advises: a percentile of the lowest tips of the newest blocks."""
         samples: list[int] = []
-        height, asked = self._chain.head_height(), 0
-        while height > 0 and asked < SAMPLED_BLOCKS * 2:
-            if asked >= SAMPLED_BLOCKS and len(samples) >= SAMPLED_BLOCKS * 2:
-                break
-            samples += self._samples(height) or [DEFAULT_TIP]
-            asked += 1
+        height = self._chain.head_height()
+        left = min(SAMPLED_BLOCKS, height)
+        while left:
+            found = self._samples(height) or [DEFAULT_TIP]
             height -= 1
-            if asked >= SAMPLED_BLOCKS and len(samples) > asked:
-                break
+            left -= 1
+            if len(found) == 1 and len(samples) + 1 + left < SAMPLED_BLOCKS * 2 and height > left:
+                left += 1  # a block that says little is made up for by another
+            samples += found
         if not samples:
             return DEFAULT_TIP
         return min(sorted(samples)[(len(samples) - 1) * SAMPLE_PERCENTILE // 100], MAX_TIP)

@@ -40,7 +40,7 @@ from cybermiles.vm.backend import ExecutionResult
 from cybermiles.vm.ethereum import EthereumFork
 from cybermiles.vm.pyevm.backend import contract_address
 from cybermiles.vm.pyevm.failures import failure_of
-from cybermiles.vm.pyevm.precompiles import MODEXP, precompile_table
+from cybermiles.vm.pyevm.precompiles import MODEXP, modexp_berlin, modexp_byzantium
 from cybermiles.vm.pyevm.state import UNLIMITED, State
 from cybermiles.vm.rules import Fork, ethereum_rules
 from cybermiles.vm.validity import (
@@ -280,11 +280,11 @@ class EarlyBackend:
 
 
 def _frames(fork: EthereumFork) -> type[Any]:
-    """Return py-evm's frames of a fork, from Berlin with our MODEXP: py-evm's gets 0^0 and some prices wrong."""
+    """Return py-evm's frames of a fork with our MODEXP: py-evm's gets 0^0 and some prices wrong."""
     frames = _COMPUTATIONS[fork]
-    if fork < EthereumFork.BERLIN:
+    if fork < EthereumFork.BYZANTIUM:
         return frames
-    _, modexp = precompile_table(Fork.CANCUN)[MODEXP_ADDRESS]
+    modexp = modexp_berlin if fork >= EthereumFork.BERLIN else modexp_byzantium
     return type("EarlyFrame", (frames,), {"_precompiles": {**frames.get_precompiles(), MODEXP_ADDRESS: modexp}})
 
 

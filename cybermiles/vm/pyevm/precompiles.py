@@ -20,6 +20,8 @@ from cybermiles.types.primitives import Address
 from cybermiles.vm.rules import Fork
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cybermiles.vm.pyevm.frame import Frame
 
 MODEXP = 5
@@ -38,7 +40,7 @@ def precompile_table(fork: Fork) -> dict[Address, tuple[int, Any]]:
     """Return address to (number, function on a frame) for a fork."""
     stock = CANCUN_PRECOMPILES if fork is Fork.CANCUN else PRAGUE_PRECOMPILES
     table = {Address(address): (int.from_bytes(address), function) for address, function in stock.items()}
-    table[_address(MODEXP)] = (MODEXP, _modexp_osaka if fork >= Fork.OSAKA else _modexp_berlin)
+    table[_address(MODEXP)] = (MODEXP, modexp_osaka if fork >= Fork.OSAKA else modexp_berlin)
     table[_address(POINT_EVALUATION)] = (POINT_EVALUATION, point_evaluation)
     if fork >= Fork.OSAKA:
         table[_address(P256VERIFY)] = (P256VERIFY, p256verify)
@@ -71,23 +73,29 @@ def point_evaluation(frame: Frame) -> None:
     frame.output = FIELD_ELEMENTS_PER_BLOB.to_bytes(32) + BLS_MODULUS.to_bytes(32)
 
 
-def _modexp_berlin(frame: Frame) -> None:
-    _modexp(frame, osaka=False)
+def modexp_byzantium(frame: Frame) -> None:
+    """MODEXP at EIP-198's price, for foreign chains."""
+    _modexp(frame, modexp_gas_byzantium)
 
 
-def _modexp_osaka(frame: Frame) -> None:
-    _modexp(frame, osaka=True)
+def modexp_berlin(frame: Frame) -> None:
+    """MODEXP at EIP-2565's price."""
+    _modexp(frame, modexp_gas_berlin)
 
 
-def _modexp(frame: Frame, *, osaka: bool) -> None:
+def modexp_osaka(frame: Frame) -> None:
+    """MODEXP at EIP-7883's price, in EIP-7823's bounds."""
+    _modexp(frame, modexp_gas_osaka, MODEXP_MAX_BYTES)
+
+
+def _modexp(frame: Frame, price: Callable[[int, int, int, int], int], max_bytes: int | None = None) -> None:
     data = bytes(frame.msg.data)
     lengths = tuple(_word(data, at) for at in (0, 32, 64))
     base_length, exponent_length, modulus_length = lengths
-    if osaka and max(lengths) > MODEXP_MAX_BYTES:
+    if max_bytes is not None and max(lengths) > max_bytes:
         raise VMError("modexp operand over 1024 bytes")
     exponent_at = 96 + base_length
     head = _slice(data, exponent_at, min(exponent_length, 32))
-    price = modexp_gas_osaka if osaka else modexp_gas_berlin
     frame.consume_gas(price(base_length, exponent_length, modulus_length, head), "MODEXP")
     if modulus_length == 0:
         frame.output = b""
@@ -98,6 +106,19 @@ def _modexp(frame: Frame, *, osaka: bool) -> None:
         base = _slice(data, 96, base_length)
         result = pow(base, _slice(data, exponent_at, exponent_length), modulus)
     frame.output = result.to_bytes(modulus_length)
+
+
+def modexp_gas_byzantium(base: int, exponent: int, modulus: int, exponent_head: int) -> int:
+    """Return EIP-198's price for operand lengths in bytes and the exponent's first 32 bytes."""
+    longest = max(base, modulus)
+    if longest <= 64:
+        complexity = longest * longest
+    elif longest <= 1_024:
+        complexity = longest * longest // 4 + 96 * longest - 3_072
+    else:
+        complexity = longest * longest // 16 + 480 * longest - 199_680
+    iterations = 8 * max(exponent - 32, 0) + max(exponent_head.bit_length() - 1, 0)
+    return complexity * max(iterations, 1) // 20
 
 
 def modexp_gas_berlin(base: int, exponent: int, modulus: int, exponent_head: int) -> int:
