@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cybermiles.crypto.hashing import keccak256
 from cybermiles.errors import DecodingError, InvalidTransaction
 from cybermiles.types import rlp
 from cybermiles.types.commit import decode_commit
 from cybermiles.types.header import decode_header
+from cybermiles.types.light_block import digest_of
 from cybermiles.types.primitives import Hash32
 from cybermiles.types.transaction_codec import decode_transaction
 
 if TYPE_CHECKING:
     from cybermiles.types.commit import Commit
     from cybermiles.types.header import Header
+    from cybermiles.types.light_block import ConsensusDigest
     from cybermiles.types.rlp import Item
     from cybermiles.types.transaction import Transaction
 
@@ -48,21 +49,12 @@ class ConsensusData:
     @property
     def commitment(self) -> Hash32:
         """The header's extra data: keccak256 over the fields, long ones by their hashes."""
-        return Hash32(
-            keccak256(
-                rlp.encode(
-                    [
-                        self.proposer,
-                        self.validators_hash,
-                        self.next_validators_hash,
-                        self.last_commit.hash,
-                        keccak256(rlp.encode(list(self.evidence))),
-                        self.parameters_hash,
-                        rlp.int_to_bytes(self.app_version),
-                    ]
-                )
-            )
-        )
+        return self.digest.commitment
+
+    @property
+    def digest(self) -> ConsensusDigest:
+        """The fields, long ones by their hashes."""
+        return digest_of(self)
 
     def to_item(self) -> list[Item]:
         """Return the RLP item with every field in full."""
