@@ -14,6 +14,7 @@ from cybermiles.node import config
 from cybermiles.node.metrics import create_metrics
 from cybermiles.p2p.config import P2PConfig
 from cybermiles.rpc.config import RpcLimits
+from cybermiles.rpc.verification.config import VerifyLimits
 from cybermiles.runtime.metrics import field_docstrings
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -22,6 +23,7 @@ GROUPS = (
     ("mempool", PoolLimits, ""),
     ("p2p", P2PConfig, ""),
     ("consensus", Timeouts, "timeout_"),
+    ("verify", VerifyLimits, ""),
 )
 """Section, plain dataclass whose fields are keys of it, and what stands before their names."""
 

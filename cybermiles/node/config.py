@@ -23,6 +23,7 @@ from cybermiles.mempool.limits import PoolLimits
 from cybermiles.p2p.config import P2PConfig
 from cybermiles.p2p.identity import Endpoint, PeerAddress, parse_node_id
 from cybermiles.rpc.config import RpcConfig, RpcLimits
+from cybermiles.rpc.verification.config import VerifyConfig, VerifyLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -111,6 +112,17 @@ class MetricsSection(_Section):
     )
 
 
+class VerifySection(_Section):
+    """[verify]; the limits of `rpc.verification.config.VerifyLimits` are keys here too."""
+
+    enabled: bool = Field(default=False, description="Serve `/api`, where contracts' sources are verified.")
+    solc: tuple[str, ...] = Field(
+        (),
+        description='Command of the compiler; "{version}" in it becomes "0.8.30+commit.73712a01", "{short}" "0.8.30". '
+        "Empty: nothing is recompiled, only metadata compared.",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
     """One effective value."""
@@ -136,6 +148,8 @@ class NodeConfig:
     p2p_enabled: bool
     metrics_listen: Endpoint | None
     """None serves the metrics beside JSON-RPC only, to this machine."""
+    verify: VerifyConfig | None
+    """None serves no `/api`."""
     mempool: PoolLimits
     settings: tuple[Setting, ...]
     """Every key with its value and origin, for `cmt config show --origin`."""
@@ -149,6 +163,7 @@ _SECTIONS: dict[str, type[_Section]] = {
     "rpc": RpcSection,
     "p2p": P2PSection,
     "metrics": MetricsSection,
+    "verify": VerifySection,
 }
 _TIMEOUTS: dict[str, Any] = {f"timeout_{field.name}": field.default for field in fields(Timeouts)}
 _P2P_LIMITS: dict[str, Any] = {
@@ -156,11 +171,14 @@ _P2P_LIMITS: dict[str, Any] = {
 }
 _TIMES = re.compile(r"(?<!_delta)_ms$|_per_second$")
 """Times and rates with which nothing would ever happen, or all at once and for ever, if they were 0."""
+_ALL = re.compile("")
 _RPC_LIMITS: dict[str, Any] = {field.name: field.default for field in fields(RpcLimits)}
+_VERIFY_LIMITS: dict[str, Any] = {field.name: field.default for field in fields(VerifyLimits)}
 _POOL_LIMITS: dict[str, Any] = {field.name: field.default for field in fields(PoolLimits)}
 _PRESETS: dict[str, dict[str, Any]] = {
     "devnet": {
         "rpc.cors_origins": ("wallets", "http://localhost:*"),
+        "verify.enabled": True,
         "p2p.listen_host": "127.0.0.1",
         "p2p.allow_private_addresses": True,
     },
@@ -175,6 +193,7 @@ def default_values() -> dict[str, Any]:
     for section, model in _SECTIONS.items():
         values |= {f"{section}.{name}": info.default for name, info in model.model_fields.items()}
     values |= {f"rpc.{name}": default for name, default in _RPC_LIMITS.items()}
+    values |= {f"verify.{name}": default for name, default in _VERIFY_LIMITS.items()}
     values |= {f"mempool.{name}": default for name, default in _POOL_LIMITS.items()}
     values |= {f"consensus.{name}": default for name, default in _TIMEOUTS.items()}
     values |= {f"p2p.{name}": default for name, default in _P2P_LIMITS.items()}
@@ -220,6 +239,8 @@ def _build(home: Path, values: dict[str, Any], origins: dict[str, str]) -> NodeC
     rpc = _validate("rpc", RpcSection, values, origins)
     p2p = _validate("p2p", P2PSection, values, origins)
     metrics = _validate("metrics", MetricsSection, values, origins)
+    verify = _validate("verify", VerifySection, values, origins)
+    verify_limits = _integers("verify", _VERIFY_LIMITS, values, origins, positive=_ALL)
     rpc_limits = _integers("rpc", _RPC_LIMITS, values, origins)
     pool_limits = _integers("mempool", _POOL_LIMITS, values, origins)
     timeouts = _integers("consensus", _TIMEOUTS, values, origins, positive=_TIMES)
@@ -236,6 +257,8 @@ def _build(home: Path, values: dict[str, Any], origins: dict[str, str]) -> NodeC
         ("p2p", p2p),
         ("p2p", p2p_limits.items()),
         ("metrics", metrics),
+        ("verify", verify),
+        ("verify", verify_limits.items()),
     ]
     effective = {f"{section}.{name}": value for section, table in tables for name, value in table}
     return NodeConfig(
@@ -257,6 +280,7 @@ def _build(home: Path, values: dict[str, Any], origins: dict[str, str]) -> NodeC
         p2p=_p2p_config(p2p, p2p_limits, origins),
         p2p_enabled=p2p.enabled,
         metrics_listen=_parsed("metrics.listen", Endpoint.parse, metrics.listen, origins) if metrics.listen else None,
+        verify=VerifyConfig(solc=verify.solc, limits=VerifyLimits(**verify_limits)) if verify.enabled else None,
         mempool=PoolLimits(**pool_limits),
         settings=tuple(Setting(key, effective[key], origins[key]) for key in sorted(effective)),
     )

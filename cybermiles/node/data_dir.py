@@ -11,6 +11,7 @@ HOME/keystore/                   accounts, Web3 Secret Storage
 HOME/data/chain/                 blocks, state, indexes (LevelDB)
 HOME/data/wal/                   the height in progress
 HOME/data/addresses.json         where other nodes are
+HOME/verified/                   sources of verified contracts; not part of the chain
 HOME/node.lock                   process id of the node that runs here, which holds a lock on it
 """
 
@@ -85,6 +86,10 @@ class DataDir:
     @property
     def address_book(self) -> Path:
         return self.home / "data" / "addresses.json"
+
+    @property
+    def verified(self) -> Path:
+        return self.home / "verified"
 
     @property
     def is_initialised(self) -> bool:

@@ -68,6 +68,8 @@ async def _run(
             supervisor.start("rpc", components.rpc.run())
             if banner is not None:
                 banner(components.rpc.url)
+        if components.verification is not None:
+            supervisor.start("verification", components.verification.run())
         if components.network is not None:
             await _listen(components.network, "p2p", "p2p.listen_host or p2p.listen_port")
             for name, coroutine in components.network.tasks().items():

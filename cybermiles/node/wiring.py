@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -48,6 +48,8 @@ from cybermiles.rpc.metrics import RequestCounter
 from cybermiles.rpc.operator_pages import OperatorPages
 from cybermiles.rpc.operator_server import OperatorServer
 from cybermiles.rpc.service import RpcPorts, build_server
+from cybermiles.rpc.verification.api import VerificationApi
+from cybermiles.rpc.verification.service import VerificationService
 from cybermiles.runtime.clock import SystemClock
 from cybermiles.runtime.directory import OsDirectory
 from cybermiles.runtime.event_bus import EventBus
@@ -73,6 +75,8 @@ if TYPE_CHECKING:
     from cybermiles.types.events import Event
 
 SIGNATURE_THREADS = 2
+VERIFICATION_THREADS = 2
+"""One may wait for solc; the other still reads files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +91,24 @@ class Workers:
     """Recovers senders and checks votes."""
     log: Worker
     """Waits for the disk before the node signs."""
+    verification: Worker
+    """Waits for solc, and reads and writes verified sources."""
 
     def close(self) -> None:
         """Wait for what runs."""
-        for worker in (self.blocks, self.calls, self.signatures, self.log):
+        for worker in (self.blocks, self.calls, self.signatures, self.log, self.verification):
             worker.close()
 
 
 def open_workers() -> Workers:
     """Start the threads."""
-    return Workers(Worker("blocks"), Worker("calls"), Worker("signatures", SIGNATURE_THREADS), Worker("log"))
+    return Workers(
+        blocks=Worker("blocks"),
+        calls=Worker("calls"),
+        signatures=Worker("signatures", SIGNATURE_THREADS),
+        log=Worker("log"),
+        verification=Worker("verify", VERIFICATION_THREADS),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +121,8 @@ class Components:
     network: NodeNetwork | None
     """None for a node that talks to no other."""
     rpc: RpcServer | None
+    verification: VerificationService | None
+    """What `/api` asks."""
     operators: OperatorServer | None
     """The listener of `metrics.listen`."""
     metrics: NodeMetrics
@@ -165,12 +179,14 @@ def build(config: NodeConfig, directory: DataDir, document: GenesisDocument, wor
     feed = EventFeed(events)
     view = ChainView(database, document.chain_id, document.params, mempool.candidates)
     served = _served(view, database, document, workers, mempool, info, feed, clock, metrics)
+    served = replace(served, verification=_verification(config, directory, view, workers, clock))
     return Components(
         store=store,
         signer=signer,
         engine=engine,
         network=network,
         rpc=build_server(config.rpc, served) if config.rpc_enabled else None,
+        verification=None if served.verification is None else served.verification.service,
         operators=_operators(config, served.pages),
         metrics=metrics,
         events=feed,
@@ -218,6 +234,17 @@ def _served(  # noqa: PLR0913, PLR0917  (the composition root hands every part o
         observer=RequestCounter(metrics.rpc),
         pages=OperatorPages(view, info, clock, metrics.registry),
     )
+
+
+def _verification(
+    config: NodeConfig, directory: DataDir, view: ChainView, workers: Workers, clock: SystemClock
+) -> VerificationApi | None:
+    if config.verify is None or not config.rpc_enabled:
+        return None
+    service = VerificationService(
+        config.verify, chain=view, directory=directory.verified, worker=workers.verification, clock=clock
+    )
+    return VerificationApi(service, view.chain_id, body_timeout_seconds=config.rpc.limits.body_timeout_seconds)
 
 
 def _operators(config: NodeConfig, pages: OperatorPages | None) -> OperatorServer | None:

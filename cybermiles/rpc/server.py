@@ -3,6 +3,7 @@
     POST /      one request or a batch              GET / with Upgrade   a WebSocket session
     POST /paid  the same with the paid lane's fee advice (and GET /paid)
     GET /livez, /readyz, /status, /metrics         see operator_pages.py
+    GET and POST /api, where it is on              see verification/api.py
 
 Every refusal, whatever its HTTP status, has a JSON-RPC error as its body. What is refused, in this order:
 connections over the caps, unknown Host, compressed or non-JSON bodies, bodies that are too large or too slow.
@@ -21,6 +22,8 @@ from cybermiles.rpc.access import RateLimiter, is_allowed_host, is_allowed_origi
 from cybermiles.rpc.connections import GatedSite
 from cybermiles.rpc.jsonrpc import INVALID_REQUEST, LIMIT_EXCEEDED, RpcError, encode_error
 from cybermiles.rpc.methods import Context, Profile
+from cybermiles.rpc.verification.api import PATHS as VERIFICATION_PATHS
+from cybermiles.rpc.verification.api import weight_of
 from cybermiles.rpc.websocket import WebSocketSession
 from cybermiles.runtime.logging import get_logger
 
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from cybermiles.rpc.operator_pages import OperatorPages
     from cybermiles.rpc.ports import Events
     from cybermiles.rpc.subscriptions import SubscriptionHub
+    from cybermiles.rpc.verification.api import VerificationApi
     from cybermiles.runtime.clock import Clock
 
 log = get_logger("rpc")
@@ -64,6 +68,7 @@ class RpcServer:
         self._hub = hub
         self._events = events
         self._rates = RateLimiter(config.limits, clock)
+        self._verification: VerificationApi | None = None
         self._runner: web.AppRunner | None = None
         self._site: GatedSite | None = None
         self._sessions: dict[WebSocketSession, None] = {}
@@ -84,6 +89,10 @@ class RpcServer:
         """Every served method, sorted."""
         return self._dispatcher.method_names
 
+    def serve_verification(self, api: VerificationApi) -> None:
+        """Serve `/api` too, from the next start on."""
+        self._verification = api
+
     async def start(self) -> None:
         """Listen. Raises OSError when the address is taken."""
         config = self._config
@@ -95,6 +104,10 @@ class RpcServer:
             app.router.add_route("OPTIONS", profile.value, self._preflight)
         if self._pages is not None:
             self._pages.add_to(app.router, vhosts=config.vhosts, metrics_for_all=False)
+        if self._verification is not None:
+            for path in VERIFICATION_PATHS:
+                app.router.add_get(path, partial(self._verify, self._verification), allow_head=False)
+                app.router.add_post(path, partial(self._verify, self._verification))
         self._runner = web.AppRunner(
             app,
             access_log=None,
@@ -181,6 +194,16 @@ class RpcServer:
             del self._sessions[session]
             self._hub.drop(session)
         return socket
+
+    async def _verify(self, api: VerificationApi, request: web.Request) -> web.Response:
+        refusal = self._refuse_host(request)
+        if refusal is not None:
+            return refusal
+        budget = self._rates.budget(request.remote or "")
+        if budget is not None and not budget.spend(weight_of(request.method)):
+            what = "too many requests (rpc.requests_per_second, rpc.requests_burst)"
+            return _refusal(HTTPStatus.TOO_MANY_REQUESTS, LIMIT_EXCEEDED, what)
+        return await api.handle(request)
 
     async def _close_websockets(self, _app: web.Application) -> None:
         await asyncio.gather(*(session.close(WSCloseCode.GOING_AWAY, b"stopping") for session in self._sessions))

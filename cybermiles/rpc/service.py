@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         Observer,
         TransactionPool,
     )
+    from cybermiles.rpc.verification.api import VerificationApi
     from cybermiles.runtime.clock import Clock
 
 
@@ -65,6 +66,8 @@ class RpcPorts:
     observer: Observer | None = None
     pages: OperatorPages | None = None
     """Served beside JSON-RPC; None serves none."""
+    verification: VerificationApi | None = None
+    """Served at /api; None serves none."""
 
 
 def build_server(
@@ -86,7 +89,10 @@ def build_server(
     served = [method for method in (*own, *extra_methods) if method.name.partition("_")[0] in config.namespaces]
     served.append(Method(name="rpc_modules", handler=lambda: _modules(config)))
     dispatcher = Dispatcher(served, limits=config.limits, observer=ports.observer)
-    return RpcServer(config, dispatcher, hub, events=ports.events, clock=ports.clock, pages=ports.pages)
+    server = RpcServer(config, dispatcher, hub, events=ports.events, clock=ports.clock, pages=ports.pages)
+    if ports.verification is not None:
+        server.serve_verification(ports.verification)
+    return server
 
 
 def _methods(
