@@ -21,7 +21,8 @@ MUST_BE_PURE = (
 )  # fmt: skip
 """Joins the contract on the day it exists."""
 LONG_BY_DESIGN = {
-    "cybermiles/vm/pyevm/dispatch.py": "the interpreter loop: one arm per kind of step, calls would cost a third"
+    "cybermiles/vm/pyevm/dispatch.py": "the interpreter loop: one arm per kind of step, calls would cost a third",
+    "cybermiles/vm/pyevm/stepping.py": "the same loop for tracers, arm by arm, so that both can be read side by side",
 }
 JSON_ITSELF = "cybermiles/rpc/jsonrpc.py"
 """Names the type of a JSON number; quantities are hex text."""

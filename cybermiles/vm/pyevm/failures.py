@@ -59,6 +59,8 @@ def phrase_of(frame: Frame) -> str | None:
     failure = failure_of(frame)
     if failure is None:
         return None
+    if failure is Failure.OTHER and frame.msg.code_address in frame.precompile_table:
+        return Failure.PRECOMPILE.value
     text = str(frame.error)
     return text if text.startswith(_IN_DETAIL) else failure.value
 

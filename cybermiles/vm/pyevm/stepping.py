@@ -16,6 +16,7 @@ from eth.exceptions import (
     InvalidJumpDestination,
     OutOfGas,
     VMError,
+    WriteProtection,
 )
 
 from cybermiles.vm.backend import Failure
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from cybermiles.vm.pyevm.traced import TracedFrame
 
 _SSTORE = 0x55
+_TSTORE = 0x5D
 _SSTORE_SENTRY = 2_300
 _PUSH0 = 0x5F
 _PC = 0x58
@@ -166,13 +168,15 @@ def _left(frame: TracedFrame, left: int, error: VMError) -> int:
 
 
 def _refusal(error: VMError, opcode: int, height: int, gas: int) -> str | None:
-    """Return why an opcode could not run, None where it ran and failed: those fail after geth has logged them."""
+    """Return why an opcode could not run, None where it ran and failed: geth has logged those by then."""
     if height < OPERANDS[opcode]:
         return _underflow(opcode, height)
     if isinstance(error, ComputeBudgetExceeded):
         return Failure.COMPUTE_BUDGET.value
     if isinstance(error, FullStack):
         return Failure.STACK_OVERFLOW.value
+    if isinstance(error, WriteProtection) and opcode != _TSTORE:
+        return Failure.WRITE_PROTECTION.value
     if not isinstance(error, OutOfGas):
         return None
     if opcode == _SSTORE and gas <= _SSTORE_SENTRY:

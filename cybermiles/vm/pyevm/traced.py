@@ -104,8 +104,8 @@ class TracedFrame(Frame):
         self.logs = _ToldLogs(state.tracer)
         self.has_called = False
         """Whether the opcode that runs has made a frame."""
-        self.returned_gas = 0
-        """What `return_gas` got last."""
+        self.returned_gas = self.consumed = 0
+        """What `return_gas` and `consume_gas` got last."""
         self.shortfall = 0
         """Gas that was missing where the frame ran out of it."""
 
@@ -113,6 +113,7 @@ class TracedFrame(Frame):
 
     def consume_gas(self, amount: int, reason: str) -> None:
         self.shortfall = max(0, amount - self.gas_left)
+        self.consumed = amount
         super().consume_gas(amount, reason)
 
     def grow_memory(self, end: int, gas: int) -> int:
@@ -139,7 +140,7 @@ class TracedFrame(Frame):
         self.has_called = True
         if child_msg.is_create:
             if len(child_msg.code) > MAX_INITCODE_BYTES:
-                raise OutOfGas(f"out of gas: max initcode size exceeded: size {len(child_msg.code)}")
+                raise OutOfGas(f"out of gas: max initcode size exceeded: code size {len(child_msg.code)} limit {MAX_INITCODE_BYTES}")
             state.price_step(self, self.gas_left + child_msg.gas)
             apply = self.apply_create_message
         else:
@@ -205,39 +206,34 @@ def _told_call(kind: CallKind, function: Callable[[Any], None]) -> Callable[[Tra
         state.kind = kind
         state.callee = None if creates or len(operands) < 2 else _address(operands[1])
         frame.has_called = False
-        gas, frame.returned_gas = frame.gas_left, 0
+        frame.returned_gas = 0
         function(frame)
         if not frame.has_called:
-            _tell_refused(frame, kind, operands, gas)
+            _tell_refused(frame, kind, operands)
 
     return call
 
 
-def _tell_refused(frame: TracedFrame, kind: CallKind, operands: list[int], gas_before: int) -> None:
+def _tell_refused(frame: TracedFrame, kind: CallKind, operands: list[int]) -> None:
     """Tell a call that made no frame: too deep, not covered, or a creation where a contract is."""
-    state, creates = frame.state, kind in CREATIONS
-    given, value_at, start_at = (frame.returned_gas, 2, 3) if not creates else (0, 0, 1)
-    has_value = kind in (CallKind.CALL, CallKind.CALLCODE)
-    if kind in (CallKind.DELEGATECALL, CallKind.STATICCALL):
-        start_at = 2
-    value = operands[value_at] if creates or has_value else frame.msg.value
+    state, creates, depth = frame.state, kind in CREATIONS, frame.msg.depth + 1
+    moves_value = creates or kind in (CallKind.CALL, CallKind.CALLCODE)
+    value = operands[0 if creates else 2] if moves_value else frame.msg.value
+    start_at = 1 if creates else 3 if moves_value else 2
     start, size = operands[start_at : start_at + 2]
-    state.price_step(frame, frame.gas_left - given)
-    deep = frame.msg.depth + 1 > CALL_DEPTH_LIMIT
-    poor = (creates or has_value) and state.world.balance(frame.address) < value
-    to = state.callee
-    error, used = Failure.CALL_DEPTH.value, 0
-    if not deep and poor:
+    used, error = 0, Failure.CALL_DEPTH.value
+    given = frame.gas_left - frame.gas_left // 64 if creates else frame.returned_gas
+    if depth <= CALL_DEPTH_LIMIT:
         error = Failure.INSUFFICIENT_BALANCE.value
-    elif not deep:
-        error = Failure.CONTRACT_COLLISION.value
-        used = given = gas_before - frame.gas_left
-    depth = frame.msg.depth + 1
+        if not moves_value or state.world.balance(frame.address) >= value:
+            error = Failure.CONTRACT_COLLISION.value
+            used = given = frame.consumed
+    state.price_step(frame, frame.gas_left + used if creates else frame.gas_left - given)
     state.tracer.enter(
         CallStart(
             kind=kind,
             sender=frame.address,
-            to=frame.address if to is None else to,
+            to=frame.address if state.callee is None else state.callee,
             value=None if kind is CallKind.STATICCALL else value,
             gas=given,
             data=bytes(frame.memory_bytes[start : start + size]),
