@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from cybermiles.consensus.core.timeouts import Timeouts
 from cybermiles.errors import ConfigError
 from cybermiles.mempool.limits import PoolLimits
+from cybermiles.node.rpc_access import rpc_config
 from cybermiles.p2p.config import P2PConfig
 from cybermiles.p2p.identity import Endpoint, PeerAddress, parse_node_id
 from cybermiles.rpc.config import RpcConfig, RpcLimits
@@ -83,6 +84,16 @@ class RpcSection(_Section):
     vhosts: tuple[str, ...] = Field(RpcConfig().vhosts, description="Accepted Host headers.")
     cors_origins: tuple[str, ...] = Field((), description='Web origins; the preset "wallets".')
     namespaces: tuple[str, ...] = Field(RpcConfig().namespaces, description="Method prefixes served.")
+    websocket_namespaces: tuple[str, ...] = Field((), description="The same for WebSockets; empty: as `namespaces`.")
+    token_file: str = Field("", description="File with the bearer token for private namespaces; empty: no token.")
+    ipc: bool = Field(default=True, description="Serve every namespace to this user at `HOME/cmt.ipc`.")
+    trusted_proxies: tuple[str, ...] = Field(
+        RpcConfig().trusted_proxies, description="Addresses and networks whose X-Forwarded-For is believed."
+    )
+    loopback_exempt: bool = Field(default=True, description="Leave this machine out of the limits of one address.")
+    method_rates: tuple[str, ...] = Field(
+        RpcConfig().method_rates, description='"method=number": requests a second of one address for a method.'
+    )
 
 
 class P2PSection(_Section):
@@ -268,13 +279,12 @@ def _build(home: Path, values: dict[str, Any], origins: dict[str, str]) -> NodeC
         timeouts=Timeouts(**{name.removeprefix("timeout_"): value for name, value in timeouts.items()}),
         storage=storage,
         log=log,
-        rpc=RpcConfig(
-            host=rpc.host,
-            port=rpc.port,
-            vhosts=rpc.vhosts,
-            cors_origins=rpc.cors_origins,
-            namespaces=rpc.namespaces,
-            limits=RpcLimits(**rpc_limits),
+        rpc=rpc_config(
+            rpc.model_dump(exclude={"enabled"}),
+            RpcLimits(**rpc_limits),
+            home=home,
+            network=node.network,
+            vhosts_are_chosen=origins["rpc.vhosts"] != "default",
         ),
         rpc_enabled=rpc.enabled,
         p2p=_p2p_config(p2p, p2p_limits, origins),

@@ -12,8 +12,10 @@ from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from cybermiles.errors import ConfigError
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from cybermiles.rpc.config import RpcLimits
     from cybermiles.runtime.clock import Clock
@@ -22,6 +24,9 @@ ANY = "*"
 WALLETS_PRESET = "wallets"
 WALLETS = ("chrome-extension://*", "moz-extension://*", "https://remix.ethereum.org")
 """What "wallets" among the origins stands for: browser extensions, and Remix."""
+BURST_SECONDS = 4
+"""What a method with a rate of its own may be asked for at once, in seconds of that rate."""
+_FORWARDED = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via")
 _TRACKED_CALLERS = 10_000
 
 
@@ -34,6 +39,11 @@ def is_loopback(address: str) -> bool:
     if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
         return parsed.ipv4_mapped.is_loopback
     return parsed.is_loopback
+
+
+def is_forwarded(headers: Mapping[str, str]) -> bool:
+    """Whether a request says that a proxy passed it on, in whatever way proxies say so."""
+    return any(name in headers for name in _FORWARDED)
 
 
 def is_allowed_host(host: str | None, vhosts: Iterable[str]) -> bool:
@@ -71,31 +81,102 @@ def _matches(origin: str, pattern: str) -> bool:
 
 
 class RateLimiter:
-    """A token bucket for each remote address; loopback addresses have no limit."""
+    """Token buckets: one for each remote address, and in it one for each method that has a rate of its own."""
 
-    def __init__(self, limits: RpcLimits, clock: Clock) -> None:
+    def __init__(
+        self,
+        limits: RpcLimits,
+        clock: Clock,
+        *,
+        method_rates: Iterable[str] = (),
+        loopback_exempt: bool = True,
+    ) -> None:
+        """`method_rates` are texts like "eth_getLogs=5". Raises ConfigError for another one."""
         self._limits = limits
         self._clock = clock
-        self._buckets: dict[str, _Bucket] = {}
+        self._method_rates = parse_method_rates(method_rates)
+        self._loopback_exempt = loopback_exempt
+        self._callers: dict[str, CallerBudget] = {}
 
-    def budget(self, remote: str) -> _Bucket | None:
-        """Return the caller's bucket, None for callers without a limit."""
-        if is_loopback(remote):
+    def budget(self, remote: str) -> CallerBudget | None:
+        """Return what a caller may still ask for, None for callers without a limit."""
+        if self.is_exempt(remote):
             return None
-        bucket = self._buckets.pop(remote, None)
-        if bucket is None:
-            limits = self._limits
-            bucket = _Bucket(
-                self._clock,
-                limits.requests_per_second,
-                limits.requests_burst,
-                limits.requests_burst,
-                self._clock.monotonic(),
-            )
-            if len(self._buckets) >= _TRACKED_CALLERS:
-                del self._buckets[next(iter(self._buckets))]
-        self._buckets[remote] = bucket
-        return bucket
+        budget = self._callers.pop(remote, None)
+        if budget is None:
+            budget = CallerBudget(self._limits, self._clock, self._method_rates)
+            if len(self._callers) >= _TRACKED_CALLERS:
+                del self._callers[next(iter(self._callers))]
+        self._callers[remote] = budget
+        return budget
+
+    def is_exempt(self, remote: str) -> bool:
+        """Whether no limit of one address holds for it."""
+        return self._loopback_exempt and is_loopback(remote)
+
+    def is_hog(self, remote: str) -> bool:
+        """Whether an address goes on asking although it is refused."""
+        budget = self._callers.get(remote)
+        return budget is not None and budget.is_hog()
+
+
+class CallerBudget:
+    """What one address may spend; `methods.Budget`.
+
+    Refusals cost work too. An address that has been refused `requests_burst` times faster than it regains weight is a
+    hog: whoever serves it closes its connections until it has calmed down.
+    """
+
+    __slots__ = ("_clock", "_limits", "_method_rates", "_methods", "_patience", "_total", "refusal")
+
+    def __init__(self, limits: RpcLimits, clock: Clock, method_rates: dict[str, int]) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._method_rates = method_rates
+        self._total = self._bucket(limits.requests_per_second, limits.requests_burst)
+        self._patience = self._bucket(limits.requests_per_second, limits.requests_burst)
+        self._methods: dict[str, _Bucket] = {}
+        self.refusal = ""
+
+    def spend(self, weight: int, method: str = "") -> bool:
+        """Take `weight` for a request; where it is not there, take nothing and say in `refusal` which limit it is."""
+        own = self._method_bucket(method)
+        if own is not None and not own.has(1):
+            self.refusal = f"{self._method_rates[method]} {method} a second are allowed (rpc.method_rates)"
+        elif self._total.spend(weight):
+            if own is not None:
+                own.spend(1)
+            return True
+        else:
+            self.refusal = f"{self._limits.requests_per_second} a second are allowed (rpc.requests_per_second)"
+        self._patience.spend(1)
+        return False
+
+    def is_hog(self) -> bool:
+        """Whether refusals do not stop the caller."""
+        return not self._patience.has(1)
+
+    def _method_bucket(self, method: str) -> _Bucket | None:
+        rate = self._method_rates.get(method)
+        if rate is None:
+            return None
+        if method not in self._methods:
+            self._methods[method] = self._bucket(rate, rate * BURST_SECONDS)
+        return self._methods[method]
+
+    def _bucket(self, per_second: int, burst: int) -> _Bucket:
+        return _Bucket(self._clock, per_second, burst, burst, self._clock.monotonic())
+
+
+def parse_method_rates(texts: Iterable[str]) -> dict[str, int]:
+    """Return method to requests a second. Raises ConfigError for what is not "method=number"."""
+    rates: dict[str, int] = {}
+    for text in texts:
+        method, equals, number = text.partition("=")
+        if not (equals and "_" in method and number.isascii() and number.isdigit() and int(number) > 0):
+            raise ConfigError(f'rpc.method_rates: "{text}" is not like eth_getLogs=5')
+        rates[method] = int(number)
+    return rates
 
 
 @dataclass(slots=True)
@@ -108,12 +189,16 @@ class _Bucket:
     left: float
     updated: float
 
-    def spend(self, weight: int) -> bool:
-        """Take `weight`; False, and nothing taken, where less is left."""
+    def has(self, weight: int) -> bool:
+        """Whether `weight` is left."""
         now = self.clock.monotonic()
         self.left = min(self.left + (now - self.updated) * self.per_second, self.burst)
         self.updated = now
-        if self.left < weight:
+        return self.left >= weight
+
+    def spend(self, weight: int) -> bool:
+        """Take `weight`; False, and nothing taken, where less is left."""
+        if not self.has(weight):
             return False
         self.left -= weight
         return True

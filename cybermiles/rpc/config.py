@@ -7,8 +7,14 @@ defaults suit a public node of one core: a limit is raised by whoever has the ma
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MIB = 1024 * 1024
+PRIVATE_NAMESPACES = ("debug", "admin")
+"""Served to the Unix socket and to who has the token; also by TCP where a network of one machine has no token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,20 +23,28 @@ class RpcLimits:
 
     body_max_bytes: int = MIB
     """One HTTP body or WebSocket message."""
-    json_max_depth: int = 64
-    """Nested arrays and objects in a request."""
+    json_max_depth: int = 16
+    """Nested arrays and objects in a body, the batch and the request themselves included."""
     json_max_containers: int = 20_000
     """Arrays and objects in a request: bounds the time and memory that parsing takes."""
     batch_max_items: int = 100
     """Requests in one batch."""
     response_max_bytes: int = 10 * MIB
     """One answer, or all answers of a batch together."""
+    answers_max_bytes: int = 128 * MIB
+    """Answers of all connections that wait for their readers; past it a long one is replaced by an error."""
+    header_max_bytes: int = 16 * 1024
+    """The headers of one HTTP request."""
+    header_timeout_seconds: int = 10
+    """From the first to the last byte of an HTTP request's headers."""
     body_timeout_seconds: int = 10
     """From the headers to the last byte of a body."""
     handler_timeout_seconds: int = 10
     """One request."""
     batch_timeout_seconds: int = 30
     """All requests of one batch."""
+    answer_timeout_seconds: int = 30
+    """What a peer may take to read one answer or event."""
     keepalive_seconds: int = 30
     """Idle time after which an HTTP connection is closed."""
 
@@ -100,7 +114,19 @@ class RpcConfig:
     """Web origins that may read answers and open WebSockets: exact, "http://localhost:*",
     "moz-extension://*", the preset "wallets", or "*"."""
     namespaces: tuple[str, ...] = ("eth", "net", "web3", "txpool", "cmt")
-    """Prefixes of the methods served; "debug" is off unless named."""
+    """Prefixes of the methods served by HTTP; "debug" and "admin" are off unless named."""
+    websocket_namespaces: tuple[str, ...] = ()
+    """The same by WebSocket; none: those of `namespaces`."""
+    token: str = field(default="", repr=False)
+    """What callers of private namespaces present; empty: the private namespaces that are named are for all."""
+    ipc_path: Path | None = None
+    """Unix socket for this user, with every namespace; None: there is none."""
+    trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
+    """Addresses or networks whose X-Forwarded-For is believed."""
+    loopback_exempt: bool = True
+    """Whether the limits of one address leave this machine out."""
+    method_rates: tuple[str, ...] = ()
+    """"method=number": requests a second of one address for a method, besides its weight."""
     receipt_lane: bool = True
     """Whether receipts carry the extra field `cmtLane`, which Ethereum's own schema does not know."""
     limits: RpcLimits = field(default_factory=RpcLimits)

@@ -1,25 +1,54 @@
 """The listening socket, with caps on open connections.
 
 aiohttp counts requests, not connections; a connection that sends nothing costs a descriptor all the same.
-The gate stands before aiohttp: it looks at each accepted connection, answers 503 where a cap is reached, and
+The gate stands before aiohttp: it looks at each accepted connection, answers 429 where a cap is reached, and
 else hands the connection on.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, cast
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from aiohttp import web
 
 from cybermiles.errors import InvariantViolation
 from cybermiles.rpc.access import is_loopback
+from cybermiles.rpc.http_protocol import HttpProtocol, raw_answer
 from cybermiles.rpc.jsonrpc import LIMIT_EXCEEDED, RpcError, encode_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from cybermiles.rpc.config import RpcLimits
+
+RETRY_SECONDS = 10
+"""What a refused caller is told to wait."""
+
+
+class Admission(Protocol):
+    """Which remote addresses are special."""
+
+    def is_exempt(self, remote: str) -> bool:
+        """Whether no limit of one address holds for it."""
+        ...
+
+    def is_hog(self, remote: str) -> bool:
+        """Whether an address is not to be served for now."""
+        ...
+
+
+class EveryLoopback:
+    """Exempts this machine, refuses nobody."""
+
+    def is_exempt(self, remote: str) -> bool:
+        """Whether it is this machine."""
+        return is_loopback(remote)
+
+    def is_hog(self, remote: str) -> bool:  # noqa: ARG002  (the protocol's shape)
+        """Never."""
+        return False
 
 
 class GatedSite(web.BaseSite):
@@ -27,14 +56,24 @@ class GatedSite(web.BaseSite):
 
     __slots__ = ("_gate", "_host", "_listener", "_port")
 
-    def __init__(self, runner: web.AppRunner, host: str, port: int, limits: RpcLimits) -> None:
+    def __init__(
+        self,
+        runner: web.AppRunner,
+        host: str,
+        port: int,
+        limits: RpcLimits,
+        *,
+        admission: Admission | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`options` go to aiohttp's connections."""
         super().__init__(runner)
         server = runner.server
         if server is None:
             raise InvariantViolation("the runner of a site must be set up first")
         self._host = host
         self._port = port
-        self._gate = _Gate(server, limits)
+        self._gate = _Gate(server, limits, admission or EveryLoopback(), options or {})
         self._listener: asyncio.Server | None = None
 
     @property
@@ -62,21 +101,28 @@ class GatedSite(web.BaseSite):
 class _Gate:
     """Counts open connections by what aiohttp holds."""
 
-    def __init__(self, server: web.Server, limits: RpcLimits) -> None:
+    def __init__(self, server: web.Server, limits: RpcLimits, admission: Admission, options: Mapping[str, Any]) -> None:
         self._server = server
         self._limits = limits
+        self._admission = admission
+        self._options = options
 
     def accept(self) -> asyncio.Protocol:
         """Return the protocol of a connection that was just accepted."""
-        return _Doorkeeper(self._refuse, self._server)
+        return _Doorkeeper(self._refuse, self._new_protocol)
+
+    def _new_protocol(self) -> asyncio.Protocol:
+        return HttpProtocol(self._server, self._limits, **self._options)
 
     def _refuse(self, remote: str) -> str | None:
         """Return why a connection is refused."""
         limits = self._limits
+        if self._admission.is_hog(remote):
+            return f"{remote} went on although it was refused (rpc.requests_per_second)"
         connections = self._server.connections
         if len(connections) >= limits.connections_max:
             return f"{limits.connections_max} connections are open (rpc.connections_max)"
-        if is_loopback(remote):
+        if self._admission.is_exempt(remote):
             return None
         own = sum(_remote(connection.transport) == remote for connection in connections)
         if own >= limits.connections_per_ip_max:
@@ -102,10 +148,7 @@ class _Doorkeeper(asyncio.Protocol):
             protocol.connection_made(stream)
             return
         body = encode_error(None, RpcError(LIMIT_EXCEEDED, f"too many connections: {reason}"))
-        stream.write(
-            b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
-            b"Retry-After: 10\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
-        )
+        stream.write(raw_answer(HTTPStatus.TOO_MANY_REQUESTS, body, retry_seconds=RETRY_SECONDS))
         stream.close()
 
 

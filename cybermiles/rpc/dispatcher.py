@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 
 log = get_logger("rpc")
 
+BYTES_PER_WEIGHT = 64 * 1024
+"""A body of this size costs its caller as much as a light request, whatever is in it: it has to be parsed."""
+
 
 class Dispatcher:
     """Answers bodies. Has no state but its table."""
@@ -64,9 +67,10 @@ class Dispatcher:
     async def handle(self, body: bytes, context: Context) -> bytes | None:
         """Return the answer to a body, None where only notifications were in it. Never raises."""
         try:
+            self._spend(len(body) // BYTES_PER_WEIGHT, context)
             message = decode(body, self._limits)
         except RpcError as error:
-            return encode_error(None, error)
+            return encode_error(None, self._charged(error, context))
         if message.is_batch:
             return await self._batch(message.items, context)
         return await self._single(message.items[0], context)
@@ -109,12 +113,12 @@ class Dispatcher:
 
     async def _single(self, item: Request | Rejected, context: Context) -> bytes | None:
         if isinstance(item, Rejected):
-            return encode_error(item.id, item.error)
+            return encode_error(item.id, self._charged(item.error, context))
         started = _now()
         method = self._methods.get(item.method)
         try:
             if method is None:
-                raise unknown_method(item.method)
+                raise self._charged(unknown_method(item.method), context)
             result: Json | Exception = await self._run(method, item.params, context)
         except Exception as error:  # noqa: BLE001  (the one place where every exception ends)
             result = error
@@ -123,7 +127,7 @@ class Dispatcher:
         return answer
 
     async def _run(self, method: Method, params: list[Json], context: Context) -> Json:
-        self._spend(method, context)
+        self._spend(method.weight, context, method.name)
         arguments = method.arguments(params)
         if method.with_context:
             arguments.insert(0, context)
@@ -138,12 +142,20 @@ class Dispatcher:
         answer: Json = result
         return answer
 
-    def _spend(self, method: Method, context: Context) -> None:
-        if context.budget is not None and not context.budget.spend(method.weight):
-            raise RpcError(
-                LIMIT_EXCEEDED,
-                f"too many requests: {self._limits.requests_per_second} a second are allowed (rpc.requests_per_second)",
-            )
+    def _spend(self, weight: int, context: Context, method: str = "") -> None:
+        """Take from the caller's budget. Raises RpcError where it is used up."""
+        if context.budget is not None and not context.budget.spend(weight, method):
+            raise RpcError(LIMIT_EXCEEDED, f"too many requests: {context.budget.refusal}")
+
+    def _charged(self, error: RpcError, context: Context) -> RpcError:
+        """Return the error for what reached no method, which costs the caller as a request does."""
+        if error.code == LIMIT_EXCEEDED:
+            return error
+        try:
+            self._spend(1, context)
+        except RpcError as refused:
+            return refused
+        return error
 
     async def _together(self, method: Method, items: Sequence[Request | Rejected], context: Context) -> list[bytes]:
         """Carry out neighbouring requests of one method in one go."""
@@ -153,7 +165,7 @@ class Dispatcher:
         accepted: dict[int, Any] = {}
         for position, request in enumerate(requests):
             try:
-                self._spend(method, context)
+                self._spend(method.weight, context, method.name)
                 accepted[position] = method.arguments(request.params)[0]
             except RpcError as error:
                 results[position] = error

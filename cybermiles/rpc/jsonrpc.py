@@ -184,6 +184,13 @@ def encode_error(request_id: Id, error: RpcError) -> bytes:
     return b'%b%b,"error":%b}' % (_HEAD, orjson.dumps(request_id), orjson.dumps(body))
 
 
+def replace_result(answer: bytes, error: RpcError) -> bytes:
+    """Return an error in place of an encoded answer, with its id; null for a batch, which has many."""
+    end = answer.find(b',"result":') if answer.startswith(_HEAD) else -1
+    request_id: Id = None if end < 0 else orjson.loads(answer[len(_HEAD) : end])
+    return encode_error(request_id, error)
+
+
 def encode_notification(subscription: str, result: bytes) -> bytes:
     """Return the message that carries an event, already encoded, to one subscriber."""
     return b'%b%b,"result":%b}}' % (_NOTIFICATION, orjson.dumps(subscription), result)

@@ -42,8 +42,17 @@ class Connection(Protocol):
 class Budget(Protocol):
     """What one caller may still ask for."""
 
-    def spend(self, weight: int) -> bool:
+    @property
+    def refusal(self) -> str:
+        """Which limit the last refused request was over."""
+        ...
+
+    def spend(self, weight: int, method: str = "") -> bool:
         """Take `weight` from the budget; False where it is not there."""
+        ...
+
+    def is_hog(self) -> bool:
+        """Whether refusals do not stop the caller."""
         ...
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import orjson
 from aiohttp import web
 
-from cybermiles.rpc.access import ANY, is_allowed_host, is_loopback
+from cybermiles.rpc.access import ANY, is_allowed_host, is_forwarded, is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -84,7 +84,8 @@ class OperatorPages:
             return _refusal(request, allowed) or _json(self.status())
 
         async def metrics(request: web.Request) -> web.Response:
-            if not metrics_for_all and not is_loopback(request.remote or ""):
+            is_own = is_loopback(request.remote or "") and not is_forwarded(request.headers)
+            if not metrics_for_all and not is_own:
                 return _forbidden(
                     "metrics are served to this machine only; metrics.listen opens a listener of their own"
                 )

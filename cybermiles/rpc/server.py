@@ -12,6 +12,7 @@ connections over the caps, unknown Host, compressed or non-JSON bodies, bodies t
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -19,17 +20,23 @@ from typing import TYPE_CHECKING
 from aiohttp import WSCloseCode, web
 
 from cybermiles.rpc.access import RateLimiter, is_allowed_host, is_allowed_origin, is_loopback
-from cybermiles.rpc.connections import GatedSite
-from cybermiles.rpc.jsonrpc import INVALID_REQUEST, LIMIT_EXCEEDED, RpcError, encode_error
-from cybermiles.rpc.methods import Context, Profile
+from cybermiles.rpc.backlog import Backlog
+from cybermiles.rpc.callers import Callers
+from cybermiles.rpc.connections import RETRY_SECONDS, GatedSite
+from cybermiles.rpc.http_protocol import JSON, SERVER_NAME, HttpProtocol, refusal
+from cybermiles.rpc.ipc import IpcServer
+from cybermiles.rpc.jsonrpc import INVALID_REQUEST, LIMIT_EXCEEDED
+from cybermiles.rpc.methods import Profile
+from cybermiles.rpc.session import Session
 from cybermiles.rpc.verification.api import PATHS as VERIFICATION_PATHS
 from cybermiles.rpc.verification.api import weight_of
-from cybermiles.rpc.websocket import WebSocketSession
+from cybermiles.rpc.websocket import WebSocketStream
 from cybermiles.runtime.logging import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from typing import NoReturn
+    from pathlib import Path
+    from typing import Any, NoReturn
 
     from cybermiles.rpc.config import RpcConfig
     from cybermiles.rpc.dispatcher import Dispatcher
@@ -45,8 +52,19 @@ JSON_TYPES = ("application/json", "application/json-rpc", "application/jsonreque
 """Content types a web page can only send after a preflight, which is where its origin is checked."""
 SHUTDOWN_SECONDS = 1
 """How long requests in progress may take after `stop`."""
-_JSON = "application/json"
+MAX_HEADERS = 64
+"""Of one request; browsers send about twenty."""
 _GREETING = "CyberMiles JSON-RPC: send requests by POST or WebSocket.\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatchers:
+    """Which methods each kind of caller gets."""
+
+    http: Dispatcher
+    websocket: Dispatcher
+    private: Dispatcher
+    """For the Unix socket, and for who has the token."""
 
 
 class RpcServer:
@@ -55,7 +73,7 @@ class RpcServer:
     def __init__(
         self,
         config: RpcConfig,
-        dispatcher: Dispatcher,
+        dispatchers: Dispatchers,
         hub: SubscriptionHub,
         *,
         events: Events,
@@ -64,14 +82,19 @@ class RpcServer:
     ) -> None:
         self._config = config
         self._pages = pages
-        self._dispatcher = dispatcher
+        self._dispatchers = dispatchers
         self._hub = hub
         self._events = events
-        self._rates = RateLimiter(config.limits, clock)
+        self._rates = RateLimiter(
+            config.limits, clock, method_rates=config.method_rates, loopback_exempt=config.loopback_exempt
+        )
+        self._callers = Callers(self._rates, trusted_proxies=config.trusted_proxies, token=config.token)
+        self._backlog = Backlog(config.limits.answers_max_bytes)
+        self._ipc = None if config.ipc_path is None else self._new_ipc(config.ipc_path)
         self._verification: VerificationApi | None = None
         self._runner: web.AppRunner | None = None
         self._site: GatedSite | None = None
-        self._sessions: dict[WebSocketSession, None] = {}
+        self._sessions: dict[Session, None] = {}
 
     @property
     def port(self) -> int:
@@ -86,8 +109,8 @@ class RpcServer:
 
     @property
     def method_names(self) -> tuple[str, ...]:
-        """Every served method, sorted."""
-        return self._dispatcher.method_names
+        """Every method served over HTTP, sorted."""
+        return self._dispatchers.http.method_names
 
     def serve_verification(self, api: VerificationApi) -> None:
         """Serve `/api` too, from the next start on."""
@@ -96,7 +119,8 @@ class RpcServer:
     async def start(self) -> None:
         """Listen. Raises OSError when the address is taken."""
         config = self._config
-        app = web.Application(client_max_size=config.limits.body_max_bytes, middlewares=[_refuse_in_json])
+        app = web.Application(client_max_size=config.limits.body_max_bytes, middlewares=[self._guard])
+        app.on_response_prepare.append(_name_server)
         app.on_shutdown.append(self._close_websockets)
         for profile in Profile:
             app.router.add_post(profile.value, partial(self._post, profile))
@@ -108,18 +132,33 @@ class RpcServer:
             for path in VERIFICATION_PATHS:
                 app.router.add_get(path, partial(self._verify, self._verification), allow_head=False)
                 app.router.add_post(path, partial(self._verify, self._verification))
-        self._runner = web.AppRunner(
-            app,
-            access_log=None,
-            auto_decompress=False,
-            keepalive_timeout=config.limits.keepalive_seconds,
-            shutdown_timeout=SHUTDOWN_SECONDS,
-        )
+        options: dict[str, Any] = {
+            "access_log": None,
+            "auto_decompress": False,
+            "keepalive_timeout": config.limits.keepalive_seconds,
+            "max_headers": MAX_HEADERS,
+        }
+        self._runner = web.AppRunner(app, shutdown_timeout=SHUTDOWN_SECONDS, **options)
         await self._runner.setup()
-        self._site = GatedSite(self._runner, config.host, config.port, config.limits)
+        self._site = GatedSite(
+            self._runner,
+            config.host,
+            config.port,
+            config.limits,
+            admission=_Admission(self._rates, self._callers),
+            options=options,
+        )
         await self._site.start()
+        if self._ipc is not None:
+            await self._ipc.start()
         if not is_loopback(config.host):
-            log.warning("rpc_open_to_network", host=config.host, vhosts=config.vhosts)
+            log.warning(
+                "rpc_open_to_network",
+                host=config.host,
+                vhosts=config.vhosts,
+                namespaces=config.namespaces,
+                advice="strangers reach this node: keep it behind a reverse proxy, see docs/runbook.md",
+            )
 
     async def run(self) -> NoReturn:
         """Publish events to filters and subscribers until cancelled."""
@@ -130,61 +169,78 @@ class RpcServer:
 
     async def stop(self) -> None:
         """Close the port, let requests finish for a moment, close every connection."""
+        if self._ipc is not None:
+            await self._ipc.stop()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = self._site = None
 
     async def _post(self, profile: Profile, request: web.Request) -> web.Response:
-        refusal = self._refuse_host(request) or _refuse_body_headers(request)
-        if refusal is not None:
-            return refusal
+        refused = self._refuse_host(request) or _refuse_body_headers(request)
+        if refused is not None:
+            return refused
         limits = self._config.limits
+        context = self._callers.context(profile, request.remote or "", request.headers)
+        if context.budget is not None and context.budget.is_hog():
+            return _refuse_hog()
         try:
             async with asyncio.timeout(limits.body_timeout_seconds):
                 body = await request.read()
         except TimeoutError:
             what = f"body took over {limits.body_timeout_seconds} s (rpc.body_timeout_seconds)"
-            response = _refusal(HTTPStatus.REQUEST_TIMEOUT, INVALID_REQUEST, what)
-            response.force_close()
-            return response
+            return _last(refusal(HTTPStatus.REQUEST_TIMEOUT, INVALID_REQUEST, what))
         except web.HTTPRequestEntityTooLarge:
             what = f"request is over {limits.body_max_bytes} bytes (rpc.body_max_bytes)"
-            response = _refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, INVALID_REQUEST, what)
-            response.force_close()
-            return response
-        answer = await self._dispatcher.handle(body, self._context(profile, request))
+            return _last(refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, INVALID_REQUEST, what))
+        is_private = self._callers.is_private(request.headers)
+        dispatcher = self._dispatchers.private if is_private else self._dispatchers.http
+        answer = await dispatcher.handle(body, context)
         headers = self._cors(request)
         if answer is None:
             return web.Response(status=HTTPStatus.NO_CONTENT, headers=headers)
-        return web.Response(body=answer, content_type=_JSON, headers=headers)
+        return await self._send(request, answer, headers)
+
+    async def _send(self, request: web.Request, answer: bytes, headers: dict[str, str]) -> web.Response:
+        """Send an answer here, so that its bytes are counted until the peer has them."""
+        answer = self._backlog.admit(answer)
+        response = web.Response(body=answer, content_type=JSON, headers=headers)
+        seconds = self._config.limits.answer_timeout_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                await response.prepare(request)
+                await response.write_eof()
+        except TimeoutError:
+            log.debug("rpc_answer_not_read", seconds=seconds)
+            if request.transport is not None:
+                request.transport.abort()
+        finally:
+            self._backlog.give_back(len(answer))
+        return response
 
     async def _get(self, profile: Profile, request: web.Request) -> web.StreamResponse:
-        refusal = self._refuse_host(request)
-        if refusal is not None:
-            return refusal
+        refused = self._refuse_host(request)
+        if refused is not None:
+            return refused
         limits = self._config.limits
         socket = web.WebSocketResponse(
             heartbeat=limits.websocket_ping_seconds,
             max_msg_size=limits.body_max_bytes,
+            autoping=False,
             compress=False,
             decode_text=False,
         )
         if not socket.can_prepare(request).ok:
             return web.Response(text=_GREETING)
-        origin = request.headers.get("Origin")
-        if origin is not None and not self._is_allowed(origin, request):
-            what = f"origin {origin[:100]} is not allowed (rpc.cors_origins)"
-            return _refusal(HTTPStatus.FORBIDDEN, INVALID_REQUEST, what)
-        if len(self._sessions) >= limits.websockets_max:
-            what = f"{limits.websockets_max} WebSockets are open (rpc.websockets_max)"
-            return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, LIMIT_EXCEEDED, what)
-        transport = request.transport
-        session = WebSocketSession(
-            socket,
-            self._dispatcher,
-            self._config.limits,
-            new_context=partial(self._context, profile, request),
-            abort=_do_nothing if transport is None else transport.abort,
+        refused = self._refuse_websocket(request)
+        if refused is not None:
+            return refused
+        is_private = self._callers.is_private(request.headers)
+        session = Session(
+            WebSocketStream(socket, request),
+            self._dispatchers.private if is_private else self._dispatchers.websocket,
+            limits,
+            new_context=partial(self._callers.context, profile, request.remote or "", request.headers),
+            backlog=self._backlog,
         )
         self._sessions[session] = None
         try:
@@ -195,27 +251,40 @@ class RpcServer:
             self._hub.drop(session)
         return socket
 
+    def _refuse_websocket(self, request: web.Request) -> web.Response | None:
+        limits = self._config.limits
+        origin = request.headers.get("Origin")
+        if origin is not None and not self._is_allowed(origin, request):
+            what = f"origin {origin[:100]} is not allowed (rpc.cors_origins)"
+            return refusal(HTTPStatus.FORBIDDEN, INVALID_REQUEST, what)
+        if len(self._sessions) >= limits.websockets_max:
+            what = f"{limits.websockets_max} WebSockets are open (rpc.websockets_max)"
+            return refusal(HTTPStatus.TOO_MANY_REQUESTS, LIMIT_EXCEEDED, what)
+        if self._rates.is_hog(self._callers.remote(request.remote or "", request.headers)):
+            return _refuse_hog()
+        return None
+
     async def _verify(self, api: VerificationApi, request: web.Request) -> web.Response:
-        refusal = self._refuse_host(request)
-        if refusal is not None:
-            return refusal
-        budget = self._rates.budget(request.remote or "")
+        refused = self._refuse_host(request)
+        if refused is not None:
+            return refused
+        budget = self._rates.budget(self._callers.remote(request.remote or "", request.headers))
         if budget is not None and not budget.spend(weight_of(request.method)):
             what = "too many requests (rpc.requests_per_second, rpc.requests_burst)"
-            return _refusal(HTTPStatus.TOO_MANY_REQUESTS, LIMIT_EXCEEDED, what)
+            return refusal(HTTPStatus.TOO_MANY_REQUESTS, LIMIT_EXCEEDED, what)
         return await api.handle(request)
 
     async def _close_websockets(self, _app: web.Application) -> None:
         await asyncio.gather(*(session.close(WSCloseCode.GOING_AWAY, b"stopping") for session in self._sessions))
 
     async def _preflight(self, request: web.Request) -> web.Response:
-        refusal = self._refuse_host(request)
-        if refusal is not None:
-            return refusal
+        refused = self._refuse_host(request)
+        if refused is not None:
+            return refused
         headers = self._cors(request)
         if "Access-Control-Allow-Origin" not in headers:
             what = "origin is not allowed (rpc.cors_origins)"
-            return _refusal(HTTPStatus.FORBIDDEN, INVALID_REQUEST, what)
+            return refusal(HTTPStatus.FORBIDDEN, INVALID_REQUEST, what)
         headers["Access-Control-Allow-Methods"] = "POST, GET"
         headers["Access-Control-Allow-Headers"] = "Content-Type"
         headers["Access-Control-Max-Age"] = "600"
@@ -228,7 +297,7 @@ class RpcServer:
         if is_allowed_host(host, self._config.vhosts):
             return None
         what = f"host {(host or '')[:100]} is not allowed (rpc.vhosts)"
-        return _refusal(HTTPStatus.FORBIDDEN, INVALID_REQUEST, what)
+        return refusal(HTTPStatus.FORBIDDEN, INVALID_REQUEST, what)
 
     def _is_allowed(self, origin: str, request: web.Request) -> bool:
         return is_allowed_origin(origin, self._config.cors_origins, request.headers.get("Host"))
@@ -239,37 +308,64 @@ class RpcServer:
             return {}
         return {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
 
-    def _context(self, profile: Profile, request: web.Request) -> Context:
-        remote = request.remote or ""
-        return Context(profile, remote, budget=self._rates.budget(remote))
+    def _new_ipc(self, path: Path) -> IpcServer:
+        limits, private = self._config.limits, self._dispatchers.private
+        return IpcServer(path, private, self._hub, limits=limits, backlog=self._backlog)
+
+    @web.middleware
+    async def _guard(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        """Stop the clock of the request's head, and give aiohttp's own refusals a JSON-RPC body."""
+        if isinstance(request.protocol, HttpProtocol):
+            request.protocol.begin()
+        limit = self._config.limits.header_max_bytes
+        if sum(len(name) + len(value) + 4 for name, value in request.raw_headers) > limit:
+            what = f"headers are over {limit} bytes (rpc.header_max_bytes)"
+            return _last(refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, INVALID_REQUEST, what))
+        try:
+            return await handler(request)
+        except web.HTTPException as refused:
+            what = f"{HTTPStatus(refused.status).phrase}: requests are posted to / or /paid"
+            return refusal(HTTPStatus(refused.status), INVALID_REQUEST, what)
 
 
-@web.middleware
-async def _refuse_in_json(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    """Give aiohttp's own refusals (paths and verbs that are not served) a JSON-RPC body."""
-    try:
-        return await handler(request)
-    except web.HTTPException as refused:
-        what = f"{refused.reason}: requests are posted to / or /paid"
-        return _refusal(HTTPStatus(refused.status), INVALID_REQUEST, what)
+class _Admission:
+    """Which peers the gate lets in: a trusted proxy speaks for many."""
+
+    def __init__(self, rates: RateLimiter, callers: Callers) -> None:
+        self._rates = rates
+        self._callers = callers
+
+    def is_exempt(self, remote: str) -> bool:
+        return self._rates.is_exempt(remote) or self._callers.is_proxy(remote)
+
+    def is_hog(self, remote: str) -> bool:
+        return not self._callers.is_proxy(remote) and self._rates.is_hog(remote)
+
+
+async def _name_server(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Server"] = SERVER_NAME
+
+
+def _last(response: web.Response) -> web.Response:
+    """Return the response as the last one of its connection."""
+    response.force_close()
+    return response
+
+
+def _refuse_hog() -> web.Response:
+    what = "too many requests, and more of them after refusals (rpc.requests_per_second)"
+    response = refusal(HTTPStatus.TOO_MANY_REQUESTS, LIMIT_EXCEEDED, what)
+    response.headers["Retry-After"] = str(RETRY_SECONDS)
+    return _last(response)
 
 
 def _refuse_body_headers(request: web.Request) -> web.Response | None:
     if request.headers.get("Content-Encoding", "identity") != "identity":
         what = "compressed requests are not accepted"
-        return _refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST, what)
+        return refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST, what)
     if request.content_type not in JSON_TYPES:
-        what = f"invalid content type, only {_JSON} is supported"
-        return _refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST, what)
+        what = f"invalid content type, only {JSON} is supported"
+        return refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST, what)
     return None
-
-
-def _refusal(status: HTTPStatus, code: int, message: str) -> web.Response:
-    body = encode_error(None, RpcError(code, message))
-    return web.Response(status=status, body=body, content_type=_JSON)
-
-
-def _do_nothing() -> None:
-    """Stand in for aborting a connection that is gone already."""

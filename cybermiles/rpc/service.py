@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cybermiles.rpc.config import PRIVATE_NAMESPACES
 from cybermiles.rpc.dispatcher import Dispatcher
 from cybermiles.rpc.filters import FilterRegistry, IdSource
 from cybermiles.rpc.methods import Method
+from cybermiles.rpc.namespaces.admin import Admin
 from cybermiles.rpc.namespaces.cmt import Cmt
 from cybermiles.rpc.namespaces.cmt_build import CmtBuild
 from cybermiles.rpc.namespaces.cmt_governance import CmtGovernance
@@ -29,14 +31,14 @@ from cybermiles.rpc.namespaces.net import Net
 from cybermiles.rpc.namespaces.txpool import TxPool
 from cybermiles.rpc.namespaces.web3 import Web3
 from cybermiles.rpc.serializers import Serializer
-from cybermiles.rpc.server import RpcServer
+from cybermiles.rpc.server import Dispatchers, RpcServer
 from cybermiles.rpc.subscriptions import SubscriptionHub
 from cybermiles.rpc.system_reader import SystemReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cybermiles.rpc.config import RpcConfig
+    from cybermiles.rpc.config import RpcConfig, RpcLimits
     from cybermiles.rpc.jsonrpc import Json
     from cybermiles.rpc.operator_pages import OperatorPages
     from cybermiles.rpc.ports import (
@@ -86,10 +88,18 @@ def build_server(
     )
     hub = SubscriptionHub(serializer=serializer, limits=config.limits, ids=ids, filters=filters)
     own = _methods(config, ports, serializer, filters, hub)
-    served = [method for method in (*own, *extra_methods) if method.name.partition("_")[0] in config.namespaces]
-    served.append(Method(name="rpc_modules", handler=lambda: _modules(config)))
-    dispatcher = Dispatcher(served, limits=config.limits, observer=ports.observer)
-    server = RpcServer(config, dispatcher, hub, events=ports.events, clock=ports.clock, pages=ports.pages)
+    methods = [*own, *extra_methods]
+
+    def dispatcher(namespaces: Iterable[str]) -> Dispatcher:
+        return _dispatcher(methods, dict.fromkeys(namespaces), config.limits, ports.observer)
+
+    public = _public(config, config.namespaces)
+    dispatchers = Dispatchers(
+        http=dispatcher(public),
+        websocket=dispatcher(_public(config, config.websocket_namespaces) or public),
+        private=dispatcher(method.name.partition("_")[0] for method in methods),
+    )
+    server = RpcServer(config, dispatchers, hub, events=ports.events, clock=ports.clock, pages=ports.pages)
     if ports.verification is not None:
         server.serve_verification(ports.verification)
     return server
@@ -120,10 +130,22 @@ def _methods(
         *CmtStaking(chain, reader).methods(),
         *CmtGovernance(chain, reader).methods(),
         *CmtBuild(reader).methods(),
+        *Admin(chain, ports.info).methods(),
         *Debug(chain, pool).methods(),
         *DebugTraces(chain, ports.executor, calls, limits).methods(),
     ]
 
 
-def _modules(config: RpcConfig) -> Json:
-    return {name: "1.0" for name in config.namespaces}  # noqa: C420  (a typed dict of Json)
+def _public(config: RpcConfig, namespaces: Iterable[str]) -> list[str]:
+    """Return the namespaces for callers without the token."""
+    return [name for name in namespaces if not (config.token and name in PRIVATE_NAMESPACES)]
+
+
+def _dispatcher(
+    methods: Iterable[Method], namespaces: dict[str, None], limits: RpcLimits, observer: Observer | None
+) -> Dispatcher:
+    """Return a dispatcher of the methods in these namespaces, and of `rpc_modules`."""
+    modules: Json = {name: "1.0" for name in namespaces}  # noqa: C420  (a typed dict of Json)
+    served = [method for method in methods if method.name.partition("_")[0] in namespaces]
+    served.append(Method(name="rpc_modules", handler=lambda: modules))
+    return Dispatcher(served, limits=limits, observer=observer)

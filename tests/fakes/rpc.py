@@ -500,7 +500,7 @@ class FakeNode:
     def __init__(self, config=None, *, limits=None, chain=None, **options):
         self.config = config or RpcConfig(
             port=0,
-            namespaces=("eth", "net", "web3", "txpool", "cmt", "debug"),
+            namespaces=("eth", "net", "web3", "txpool", "cmt", "debug", "admin"),
             limits=limits or RpcLimits(),
         )
         self.chain = chain or populated_chain()
@@ -529,7 +529,7 @@ class FakeNode:
             ),
             **options,
         )
-        self.dispatcher = self.server._dispatcher
+        self.dispatcher = self.server._dispatchers.http
         self.hub = self.server._hub
 
     def commit(self, transactions=(), outcomes=()):
@@ -700,6 +700,8 @@ def valid_requests(node):
         ("net_peerCount", []),
         ("web3_clientVersion", []),
         ("web3_sha3", ["0x68656c6c6f"]),
+        ("admin_nodeInfo", []),
+        ("admin_peers", []),
         ("txpool_status", []),
         ("txpool_content", []),
         ("txpool_inspect", []),

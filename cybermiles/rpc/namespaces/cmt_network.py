@@ -37,7 +37,7 @@ class CmtNetwork:
     def peers(self, context: Context) -> Json:
         """Return the connected peers. Their addresses are for callers on this machine: they show where to attack."""
         with_address = is_loopback(context.remote)
-        return [_peer(peer, with_address=with_address) for peer in self._info.peers()]
+        return [render_peer(peer, with_address=with_address) for peer in self._info.peers()]
 
 
 def _consensus(state: ConsensusStatus) -> Json:
@@ -79,7 +79,8 @@ def _validator(validator: ValidatorVotes) -> Json:
     }
 
 
-def _peer(peer: PeerStatus, *, with_address: bool) -> Json:
+def render_peer(peer: PeerStatus, *, with_address: bool) -> Json:
+    """Return a peer as `cmt_peers` and `admin_peers` show it."""
     return {
         "id": peer.id,
         "address": peer.address if with_address else None,

@@ -103,7 +103,7 @@ def test_only_the_most_recent_callers_are_remembered(monkeypatch):
     for remote in ("10.0.0.2", "10.0.0.1", "10.0.0.3"):
         limiter.budget(remote)
     assert not limiter.budget("10.0.0.1").spend(1)
-    assert len(limiter._buckets) == 2
+    assert len(limiter._callers) == 2
 
 
 def test_loopback_callers_have_no_limit():

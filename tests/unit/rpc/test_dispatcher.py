@@ -34,12 +34,17 @@ async def double_all(values):
 
 
 class Bucket:
+    refusal = "none are left (rpc.requests_per_second)"
+
     def __init__(self, left):
         self.left = left
 
-    def spend(self, weight):
+    def spend(self, weight, method=""):
         self.left -= weight
         return self.left >= 0
+
+    def is_hog(self):
+        return False
 
 
 class Log:

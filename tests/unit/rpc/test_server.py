@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 
 from cybermiles.rpc.config import RpcConfig, RpcLimits
-from cybermiles.rpc.connections import _Gate
+from cybermiles.rpc.connections import EveryLoopback, _Gate
 from tests.fakes.rpc import FakeNode
 from tests.unit.rpc.serving import ANSWER, CHAIN_ID, JSON, REMIX, answers, call, post, served
 
@@ -196,7 +196,7 @@ async def test_connections_are_capped_before_they_send_anything():
         idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         refusal = await reader.read()
-        assert refusal.startswith(b"HTTP/1.1 503 ")
+        assert refusal.startswith(b"HTTP/1.1 429 ")
         assert b"rpc.connections_max" in refusal
         writer.close()
         for _, other in idle:
@@ -220,7 +220,7 @@ def test_connections_of_one_remote_address_are_capped_but_not_of_this_machine():
     class Server:
         connections = [Held("10.0.0.1"), Held("10.0.0.1"), Held("127.0.0.1"), Held("127.0.0.1")]
 
-    gate = _Gate(Server, RpcLimits(connections_per_ip_max=2))
+    gate = _Gate(Server, RpcLimits(connections_per_ip_max=2), EveryLoopback(), {})
     assert "rpc.connections_per_ip_max" in gate._refuse("10.0.0.1")
     assert gate._refuse("10.0.0.2") is None
     assert gate._refuse("127.0.0.1") is None

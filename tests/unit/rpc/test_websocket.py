@@ -6,7 +6,7 @@ import aiohttp
 import orjson
 import pytest
 
-from cybermiles.rpc import websocket
+from cybermiles.rpc import session
 from cybermiles.rpc.config import RpcConfig, RpcLimits
 from tests.fakes.rpc import CONTRACT, TOPIC, FakeNode, hexed, log, outcome, sign_transaction
 from tests.unit.rpc.serving import ANSWER, CHAIN_ID, REMIX, call, served, until
@@ -75,7 +75,7 @@ async def test_websockets_are_capped_and_counted_down():
         async with node.http.ws_connect("/") as socket:
             with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
                 await node.http.ws_connect("/")
-            assert caught.value.status == 503
+            assert caught.value.status == 429
             assert await ask(socket, "eth_chainId") == ANSWER
         async with node.http.ws_connect("/") as socket:
             assert await ask(socket, "eth_chainId") == ANSWER
@@ -132,7 +132,7 @@ async def test_a_subscriber_that_does_not_read_is_closed_with_1008_and_nobody_wa
 
 @pytest.mark.asyncio
 async def test_a_subscriber_that_never_reads_again_is_cut_off(monkeypatch):
-    monkeypatch.setattr(websocket, "CLOSE_GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(session, "CLOSE_GRACE_SECONDS", 0.1)
     limits = RpcLimits(subscriber_queue_items=10, subscriber_queue_bytes=100_000)
     async with served(limits) as node:
         socket = await node.http.ws_connect("/")
