@@ -16,7 +16,7 @@ class MemorySource:
         self.memory = chain or MemoryChain()
         self.blocks = {}
         self.results = {}
-        self.parents = {0: self.memory.parent}
+        self.parents = {self.memory.head.height: self.memory.parent}
         self.pruned_below = 0
 
     def advance(self, transactions=(), seconds=1, **more):

@@ -161,26 +161,44 @@ def differences(geth, ours):
     return found
 
 
+REASONS = (
+    (
+        "geth lists absent accounts that were touched as changed: it compares with the hash of no code",
+        lambda theirs, ours: theirs == {"codeHash": hexed(bytes(32))} and ours is None,
+    ),
+    (
+        "geth puts what happens while it computes a price as if gas had run out",
+        lambda theirs, ours: theirs == f"out of gas: {ours}" or str(theirs).startswith("out of gas: max initcode size"),
+    ),
+    (
+        "heights are known where steps are traced, and an opcode may fail for two reasons",
+        lambda theirs, ours: (
+            str(theirs).startswith("stack underflow (")
+            and ours in ("stack underflow", "out of gas", "write protection")
+        ),
+    ),
+    (
+        "sizes that no gas could pay are out of gas here",
+        lambda theirs, ours: str(theirs).endswith("gas uint64 overflow") and str(ours) != "None",
+    ),
+    ("geth says how; here the call failed", lambda theirs, ours: ours == "precompile failed"),
+    ("geth names opcodes of forks that may come", lambda theirs, ours: str(ours).endswith(" not defined")),
+    (
+        "an opcode that fails for two reasons has one of them",
+        lambda theirs, ours: theirs == "out of gas" and ours in ("write protection", "return data out of bounds"),
+    ),
+)
+"""Differences that are none of ours, and how they look."""
+
+
 def known(where, theirs, ours, steps):
     """Return why a difference is none of ours, None for any other.
 
     `steps` are the transaction's, as geth logged them.
     """
-    text = str(theirs)
-    if theirs == {"codeHash": hexed(bytes(32))} and ours is None:
-        return "geth lists absent accounts that were touched as changed: it compares with the hash of no code"
-    if text.startswith("out of gas: max initcode size exceeded") or text == f"out of gas: {ours}":
-        return "geth puts what happens while it computes a price as if gas had run out"
-    if text.startswith("stack underflow (") and ours in ("stack underflow", "out of gas", "write protection"):
-        return "heights are known where steps are traced, and an opcode may fail for two reasons"
-    if text.endswith("gas uint64 overflow"):
-        return "sizes that no gas could pay are out of gas here"
-    if ours == "precompile failed":
-        return "geth says how; here the call failed"
-    if str(ours).endswith(" not defined"):
-        return "geth names opcodes of forks that may come"
-    if text == "out of gas" and ours in ("write protection", "return data out of bounds"):
-        return "an opcode that fails for two reasons has one of them"
+    for reason, looks_like in REASONS:
+        if looks_like(theirs, ours):
+            return reason
     step = _step_of(where, steps)
     if step is not None and where.endswith((".gasCost", ".error", ".refund")):
         fails = "error" in step or _is_last_of_its_frame(where, steps)
