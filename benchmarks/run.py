@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-NAMES = ("transaction", "trie", "block", "contracts", "compute_units", "system", "economy", "p2p", "rpc")
+NAMES = ("transaction", "trie", "block", "contracts", "compute_units", "system", "economy", "p2p", "trace", "rpc")
 
 
 def main():
