@@ -8,9 +8,25 @@ the node. Messages of `InvalidTransaction` are geth's phrases, because wallets a
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 class CybermilesError(Exception):
-    """Root of every exception this package raises on purpose."""
+    """Root of every exception this package raises on purpose. Crosses process boundaries whole, without its cause."""
+
+    def __reduce__(self) -> tuple[Callable[..., CybermilesError], tuple[object, ...]]:
+        return restore_error, (type(self), self.args, vars(self))
+
+
+def restore_error(kind: type[CybermilesError], args: tuple[object, ...], fields: dict[str, object]) -> CybermilesError:
+    """Return an error as it was when it was pickled; its constructor, which may word it, has run already."""
+    error = kind.__new__(kind, *args)
+    error.args = args
+    vars(error).update(fields)
+    return error
 
 
 class ConfigError(CybermilesError):
