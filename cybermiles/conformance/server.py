@@ -41,6 +41,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 NAMESPACES = ("eth", "net", "web3", "txpool", "debug")
+LEFT_OUT = ("eth_config", "eth_sendRawTransactionSync", "eth_simulateV1")
+"""They answer by CyberMiles' own rules."""
 LIMITS = RpcLimits(call_gas_max=50_000_000, body_max_bytes=5 * 1024 * 1024)
 """Geth's, where an answer depends on them; the others are this node's own."""
 
@@ -143,7 +145,8 @@ def conformance_server(
         id_secret=secrets.token_bytes(32),
     )
     serializer = ethereum_serializer(chain, block_timestamps=block_timestamps)
-    return build_server(config, ports, serializer=serializer, extra_methods=EthereumMethods(chain).methods())
+    own = EthereumMethods(chain).methods()
+    return build_server(config, ports, serializer=serializer, extra_methods=own, left_out=LEFT_OUT)
 
 
 def serve(

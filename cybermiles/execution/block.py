@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from cybermiles.types.primitives import Address, Timestamp
     from cybermiles.types.receipt import Log
     from cybermiles.types.transaction import Transaction
-    from cybermiles.vm.backend import GasPayer
+    from cybermiles.vm.backend import ExecutionResult, GasPayer
     from cybermiles.vm.tracing import Tracer
 
 HISTORY_SERVE_WINDOW = 8191
@@ -159,6 +159,12 @@ class BlockExecution:
         if result.failure is Failure.COMPUTE_BUDGET and decision.cut_by_block:
             world.undo_transaction()
             raise NotIncludable("block compute budget reached")
+        return self._keep(transaction, decision, result, (*result.logs, *sponsor_logs))
+
+    def _keep(
+        self, transaction: Transaction, decision: LaneDecision, result: ExecutionResult, logs: tuple[Log, ...]
+    ) -> TransactionOutcome:
+        """Count an executed transaction as the block's newest."""
         self._lanes.record(
             transaction,
             decision,
@@ -168,7 +174,6 @@ class BlockExecution:
         self._gas_used += result.gas_used
         self._fees += result.gas_used * (decision.gas_price + decision.sponsor_price)
         self._size += transaction.size
-        logs = (*result.logs, *sponsor_logs)
         outcome = TransactionOutcome(
             receipt=Receipt(
                 transaction_type=transaction.type,

@@ -197,12 +197,13 @@ class Simulation:
         if self.overrides:
             world.begin_transaction()
             for address, override in self.overrides.items():
-                _apply(world, address, override)
+                apply_override(world, address, override)
             world.end_transaction()
         return world
 
 
-def _apply(world: WorldState, address: Address, override: AccountOverride) -> None:
+def apply_override(world: WorldState, address: Address, override: AccountOverride) -> None:
+    """Replace parts of an account. Within a transaction of the world."""
     if override.state is not None:
         balance, nonce, code = world.balance(address), world.nonce(address), world.code(address)
         world.delete_account(address)

@@ -78,6 +78,19 @@ class RpcLimits:
     overrides_max_bytes: int = 256 * 1024
     """Code and storage in the state overrides of one call."""
 
+    simulate_max_blocks: int = 256
+    """Blocks of one eth_simulateV1, empty ones that fill gaps included."""
+    simulate_max_calls: int = 1_000
+    """Calls of one eth_simulateV1, in all its blocks."""
+    simulate_gas_max: int = 50_000_000
+    """Gas of all these calls; they also share the compute units of one block."""
+    send_sync_max_ms: int = 8_000
+    """How long eth_sendRawTransactionSync waits, and at most; keep it below `handler_timeout_seconds`."""
+    ots_scan_max_blocks: int = 10_000
+    """Blocks that one ots search by address looks through."""
+    ots_page_max: int = 100
+    """Transactions on one page of an ots answer."""
+
     logs_max_blocks: int = 100_000
     """Blocks of one log query."""
     logs_max_results: int = 10_000

@@ -14,6 +14,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from cybermiles.errors import CybermilesError
+from cybermiles.rpc.absent_methods import not_served
 from cybermiles.rpc.errors import to_rpc_error
 from cybermiles.rpc.jsonrpc import (
     INTERNAL_ERROR,
@@ -27,7 +28,6 @@ from cybermiles.rpc.jsonrpc import (
     encode_result,
     join_batch,
     response_too_large,
-    unknown_method,
 )
 from cybermiles.runtime.logging import get_logger
 
@@ -118,7 +118,7 @@ class Dispatcher:
         method = self._methods.get(item.method)
         try:
             if method is None:
-                raise self._charged(unknown_method(item.method), context)
+                raise self._charged(not_served(item.method), context)
             result: Json | Exception = await self._run(method, item.params, context)
         except Exception as error:  # noqa: BLE001  (the one place where every exception ends)
             result = error

@@ -25,6 +25,9 @@ from cybermiles.rpc.namespaces.eth_calls import EthCalls
 from cybermiles.rpc.namespaces.eth_chain import EthChain
 from cybermiles.rpc.namespaces.eth_fees import EthFees
 from cybermiles.rpc.namespaces.eth_filters import EthFilters
+from cybermiles.rpc.namespaces.eth_node import EthNode
+from cybermiles.rpc.namespaces.eth_send_sync import EthSendSync
+from cybermiles.rpc.namespaces.eth_simulate import EthSimulate
 from cybermiles.rpc.namespaces.eth_state import EthState
 from cybermiles.rpc.namespaces.eth_transactions import EthTransactions
 from cybermiles.rpc.namespaces.net import Net
@@ -36,7 +39,7 @@ from cybermiles.rpc.subscriptions import SubscriptionHub
 from cybermiles.rpc.system_reader import SystemReader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from cybermiles.rpc.config import RpcConfig, RpcLimits
     from cybermiles.rpc.jsonrpc import Json
@@ -78,8 +81,9 @@ def build_server(
     *,
     serializer: Serializer | None = None,
     extra_methods: Iterable[Method] = (),
+    left_out: Collection[str] = (),
 ) -> RpcServer:
-    """Return a server that is ready to be started."""
+    """Return a server that is ready to be started, without those of its own methods that `left_out` names."""
     if serializer is None:
         serializer = Serializer(receipt_lane=config.receipt_lane)
     ids = IdSource(ports.id_secret)
@@ -88,7 +92,7 @@ def build_server(
     )
     hub = SubscriptionHub(serializer=serializer, limits=config.limits, ids=ids, filters=filters)
     own = _methods(config, ports, serializer, filters, hub)
-    methods = [*own, *extra_methods]
+    methods = [*(method for method in own if method.name not in left_out), *extra_methods]
 
     def dispatcher(namespaces: Iterable[str]) -> Dispatcher:
         return _dispatcher(methods, dict.fromkeys(namespaces), config.limits, ports.observer)
@@ -113,14 +117,18 @@ def _methods(
     hub: SubscriptionHub,
 ) -> list[Method]:
     chain, pool, limits = ports.chain, ports.pool, config.limits
+    blocks = EthChain(chain, pool, ports.info, serializer)
     calls = EthCalls(chain, ports.executor, limits)
     reader = SystemReader(chain, ports.executor, limits)
     return [
         *Web3(ports.info).methods(),
         *Net(ports.info).methods(),
-        *EthChain(chain, pool, ports.info, serializer).methods(),
+        *blocks.methods(),
+        *EthNode(chain).methods(),
+        *EthSendSync(pool, ports.events, blocks.receipt, limits).methods(),
         *EthState(chain, pool, limits).methods(),
         *calls.methods(),
+        *EthSimulate(chain, ports.executor, serializer, limits).methods(),
         *EthFees(chain, limits).methods(),
         *EthTransactions(chain, pool, calls).methods(),
         *EthFilters(chain, ports.executor, filters, hub, serializer, limits).methods(),

@@ -12,6 +12,7 @@ from cybermiles.chain.params import ChainParams
 from cybermiles.node.config import NodeSection, RpcSection
 from cybermiles.node.simulator import MAX_WAITING
 from cybermiles.rpc import jsonrpc
+from cybermiles.rpc.absent_methods import ABSENT
 from cybermiles.rpc.block_references import Tag
 from cybermiles.rpc.config import RpcConfig, RpcLimits
 from cybermiles.rpc.filters import PENDING_HASHES_KEPT
@@ -51,7 +52,7 @@ def test_every_served_method_has_a_row_with_its_weight_and_no_other_method_is_na
     served = {f"`{name}`": method.weight for name, method in NODE.dispatcher._methods.items()}
     documented = [(name, number(weight)) for name, weight, _ in rows("method", "weight")]
     assert sorted(documented) == sorted(served.items())
-    assert set(METHOD_NAME.findall(PAGE)) - {NOTIFICATION} == set(NODE.dispatcher.method_names)
+    assert set(METHOD_NAME.findall(PAGE)) - {NOTIFICATION, *ABSENT} == set(NODE.dispatcher.method_names)
 
 
 def test_every_limit_is_in_the_table_with_its_default_and_no_other_is():
