@@ -15,6 +15,7 @@ from cybermiles.chain.fees import decimal
 from cybermiles.chain.reading import format_time
 from cybermiles.cli.output import CommandError
 from cybermiles.cli.rpc_client import REVERTED, RpcRefusal, call
+from cybermiles.rpc.errors import revert_reason
 from cybermiles.system.codec import EncodingError, MalformedData
 from cybermiles.system.interface import call_of, read_output
 from cybermiles.system.sentences import explain
@@ -86,15 +87,16 @@ def refusals_explained(rpc_url: str, method: str, *params: object) -> Any:  # no
 
 
 def reason_of(data: object) -> str | None:
-    """Return what revert data of a system contract means; a contract that this chain lacks says nothing."""
+    """Return what revert data means: a system contract's refusal, Solidity's Error and Panic, else the bytes."""
     if not isinstance(data, str):
         return None
     if data == "0x":
-        return "the system contract refused without a reason; this version of the chain may not have the function"
+        return "the contract refused without a reason; it may not have the function"
     try:
-        return explain(bytes.fromhex(data.removeprefix("0x")))
+        output = bytes.fromhex(data.removeprefix("0x"))
     except ValueError:
         return None
+    return explain(output) or revert_reason(output) or f"the contract's own error 0x{output.hex()}"
 
 
 def cmt(value: object) -> str:

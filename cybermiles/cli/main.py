@@ -12,6 +12,7 @@ from cybermiles.cli.account import account
 from cybermiles.cli.completion import completion
 from cybermiles.cli.config import config
 from cybermiles.cli.conformance import conformance
+from cybermiles.cli.contract import contract
 from cybermiles.cli.devnet import devnet
 from cybermiles.cli.genesis import genesis
 from cybermiles.cli.gov import gov
@@ -62,6 +63,7 @@ for command in (
     account,
     genesis,
     tx,
+    contract,
     stake,
     gov,
     vesting,

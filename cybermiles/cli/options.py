@@ -57,6 +57,16 @@ def reads(read: Callable[[Field], T]) -> Callable[[click.Context, click.Paramete
     return callback
 
 
+def reads_optional(read: Callable[[Field], T]) -> Callable[[click.Context, click.Parameter, str | None], T | None]:
+    """Return the same for an option that may be left out."""
+    callback = reads(read)
+
+    def optional(context: click.Context, parameter: click.Parameter, value: str | None) -> T | None:
+        return None if value is None else callback(context, parameter, value)
+
+    return optional
+
+
 def first_line(path: Path) -> str:
     """Return what a secret's file holds. Raises ConfigError where it is not text."""
     try:
