@@ -14,7 +14,6 @@ from pathlib import Path
 from eth_abi import encode
 
 from cybermiles.crypto.hashing import keccak256
-from cybermiles.execution.replay import Replay
 from cybermiles.rpc.traces.jobs import TraceBlock, TraceTransaction
 from cybermiles.rpc.traces.options import parse_trace_options
 from cybermiles.vm.pyevm.backend import contract_address
@@ -66,16 +65,12 @@ def median_us(function, runs=RUNS):
     return statistics.median(took)
 
 
-def replay(source, height):
-    return Replay(source.constants, source.parent(height - 1), source.block(height), source.outcomes(height))
-
-
 def execution_us(source, height, tracer=None, runs=RUNS):
     """Return the median of µs that the one transaction of a block takes, without the block's beginning."""
     took = []
     transaction = source.block(height).transactions[0]
     for _ in range(runs):
-        execution = replay(source, height).execution
+        execution = source.replay(height)._execution
         watching = tracer() if tracer else None
         began = time.process_time()
         execution.apply(transaction, watching)
@@ -95,7 +90,7 @@ def main():
     watched = execution_us(source, one, lambda: CallRecorder(ByteBudget(10**7)))
     show("plain execution", plain, plain)
     show("the same, calls recorded", watched, plain)
-    show("the block's beginning", median_us(lambda: replay(source, one)), plain)
+    show("the block's beginning", median_us(lambda: source.replay(one)), plain)
     for name, given in OPTIONS.items():
         job = TraceTransaction(height=one, index=0, options=parse_trace_options(given), max_bytes=10**7)
         job.run(source)

@@ -9,9 +9,10 @@ from cybermiles.chain.params import ChainParams
 from cybermiles.conformance.backend import ForkedBackend
 from cybermiles.conformance.blocks import foreign_block, read_blocks
 from cybermiles.conformance.genesis import read_genesis
-from cybermiles.conformance.transition import Ancestry, block_context, execute_block
+from cybermiles.conformance.transition import Ancestry, BlockTransition, block_context, execute_block
 from cybermiles.errors import StorageError
 from cybermiles.execution.parent import Chain
+from cybermiles.execution.replay import Replay
 from cybermiles.rpc.ports import StateUnavailable, Supply
 from cybermiles.state.trie import TrieStateReader
 from cybermiles.types.block_logs import BlockLogs, encode_block_logs
@@ -190,6 +191,15 @@ class ForeignChain:
     def parent(self, height: int) -> Parent:
         """Raise StateUnavailable: no block of this node can stand on a foreign one."""
         raise StateUnavailable(f"block {height} is a foreign chain's: blocks cannot be executed again on it")
+
+    def replay(self, height: int) -> Replay:
+        block = self._blocks[height]
+        parent = self._blocks[height - 1].header
+        ancestry = Ancestry(parent, self.state(height - 1), self._states, self._hash_at)
+        fork = self.schedule.at(height, block.header.timestamp)
+        transition = BlockTransition(self._backend, self.schedule, block, ancestry, fork)
+        transition.begin()
+        return Replay(transition, ancestry, height, block.transactions, self._outcomes[height])
 
     # execution.parent.CallContexts
 

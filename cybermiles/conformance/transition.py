@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from cybermiles.state.reader import NodeReader, RootUpdate, StateChanges, StateReader
     from cybermiles.types.transaction import Transaction
     from cybermiles.vm.backend import EvmBackend, ExecutionResult
+    from cybermiles.vm.tracing import Tracer
 
 SYSTEM_ADDRESS = Address(bytes.fromhex("fffffffffffffffffffffffffffffffffffffffe"))
 BEACON_ROOTS = Address(bytes.fromhex("000f3df6d732807ef1319fb7b8bb8522d0beac02"))
@@ -58,6 +59,11 @@ class Ancestry(NamedTuple):
     nodes: NodeReader
     hash_at: Callable[[int], Hash32 | None]
     """Hash of an ancestor by height."""
+
+    @property
+    def state_root(self) -> Hash32:
+        """Root of `state`."""
+        return self.parent.state_root
 
 
 class Executed(NamedTuple):
@@ -93,11 +99,27 @@ def execute_block(backend: EvmBackend, schedule: ForkSchedule, block: ForeignBlo
     """Execute a block and compare every root. Raises ForeignChainError that names what differs."""
     fork = schedule.at(block.header.height, block.header.timestamp)
     _check_header(block.header, ancestry.parent, schedule, fork)
-    return _Transition(backend, schedule, block, ancestry, fork).run()
+    return BlockTransition(backend, schedule, block, ancestry, fork).run()
 
 
-class _Transition:
-    """One block in execution."""
+def system_call(
+    backend: EvmBackend, world: WorldState, context: BlockContext, address: Address, data: bytes
+) -> bytes:
+    """Call a contract as nobody (EIP-4788); a missing one is no error. Return what it returns."""
+    if not world.code(address):
+        return b""
+    message = CallMessage(sender=SYSTEM_ADDRESS, to=address, gas=SYSTEM_CALL_GAS, data=data)
+    result = backend.call(world, context, message, compute_units=None)
+    world.begin_transaction()
+    world.set_nonce(SYSTEM_ADDRESS, 0)  # a call counts as a transaction of its sender; this one is none
+    world.end_transaction()
+    if result.failure is not None:
+        raise ForeignChainError(f"block {context.height}: the system call to {address.hex()} failed")
+    return result.output
+
+
+class BlockTransition:
+    """One block in execution: `run` is all of it, `begin` and `apply` are what a replay needs."""
 
     def __init__(
         self,
@@ -117,15 +139,26 @@ class _Transition:
         self._outcomes: list[TransactionOutcome] = []
         self._gas_used = 0
 
-    def run(self) -> Executed:
+    @property
+    def world(self) -> WorldState:
+        """The state between transactions."""
+        return self._world
+
+    def begin(self) -> None:
+        """Tell the system contracts what they keep of the blocks before."""
         header = self._block.header
         if header.parent_beacon_block_root is not None:
             self._system_call(BEACON_ROOTS, header.parent_beacon_block_root)
         if self._fork >= EthereumFork.PRAGUE:
             self._system_call(HISTORY, header.parent_hash)
+
+    def run(self) -> Executed:
+        """Execute everything and compare with the header. Raises ForeignChainError for what differs."""
+        header = self._block.header
+        self.begin()
         for index, transaction in enumerate(self._block.transactions):
             try:
-                self._apply(transaction)
+                self.apply(transaction)
             except InvalidTransaction as error:
                 raise ForeignChainError(f"block {header.height}: transaction {index}: {error}") from error
         requests_hash = self._requests()
@@ -135,34 +168,26 @@ class _Transition:
         self._compare(update.root, requests_hash)
         return Executed(tuple(self._outcomes), changes, update)
 
-    def _apply(self, transaction: Transaction) -> None:
+    def apply(self, transaction: Transaction, tracer: Tracer | None = None) -> TransactionOutcome:
+        """Execute the next transaction. Raises InvalidTransaction."""
         header = self._block.header
         check_chain_id(transaction, self._schedule.chain_id, allow_unprotected=True)
         if self._gas_used + transaction.gas_limit > header.gas_limit:
             raise InvalidTransaction("gas limit reached")
         price = Wei(transaction.effective_gas_price(header.base_fee))
         result = self._backend.execute_transaction(
-            self._world, self._context, transaction, gas_price=price, compute_units=None
+            self._world, self._context, transaction, gas_price=price, compute_units=None, tracer=tracer
         )
         self._gas_used += result.gas_used
         root = None
         if self._fork < EthereumFork.BYZANTIUM:
             root = self._update(self._world.changes()).root
-        self._outcomes.append(_outcome(transaction, result, price, self._gas_used, root))
+        outcome = _outcome(transaction, result, price, self._gas_used, root)
+        self._outcomes.append(outcome)
+        return outcome
 
     def _system_call(self, address: Address, data: bytes) -> bytes:
-        """Call a contract as nobody (EIP-4788); a missing one is no error. Return what it returns."""
-        if not self._world.code(address):
-            return b""
-        gas = SYSTEM_CALL_GAS + 100_000
-        message = CallMessage(sender=SYSTEM_ADDRESS, to=address, gas=gas, data=data)
-        result = self._backend.call(self._world, self._context, message, compute_units=None)
-        self._world.begin_transaction()
-        self._world.set_nonce(SYSTEM_ADDRESS, 0)  # a call counts as a transaction of its sender; this one is none
-        self._world.end_transaction()
-        if result.failure is not None:
-            raise ForeignChainError(f"block {self._context.height}: the system call to {address.hex()} failed")
-        return result.output
+        return system_call(self._backend, self._world, self._context, address, data)
 
     def _requests(self) -> Hash32 | None:
         if self._fork < EthereumFork.PRAGUE:

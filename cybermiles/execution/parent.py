@@ -96,6 +96,11 @@ class Parent:
     """Who decides the block after it."""
 
     @property
+    def state_root(self) -> Hash32:
+        """Root of `state`."""
+        return self.header.state_root
+
+    @property
     def app_version(self) -> int:
         """Version of the state transition for the next block, as members decided."""
         return app_version(ReadStorage(self.state, GOVERNANCE))

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 from cybermiles.application.history import CommittedHistory
 from cybermiles.execution.parent import Parent
+from cybermiles.execution.replay import replay_block
 from cybermiles.node.chain_view import ChainView
 from cybermiles.rpc.ports import StateUnavailable
 
 if TYPE_CHECKING:
     from cybermiles.chain.params import ChainParams
     from cybermiles.execution.parent import Chain
+    from cybermiles.execution.replay import Replay
     from cybermiles.storage.database import Database
 
 
@@ -40,3 +42,9 @@ class LocalSource(ChainView):
             validators=rotation(height + 1).validators,
             next_validators=rotation(height + 2).validators,
         )
+
+    def replay(self, height: int) -> Replay:
+        block = self.block(height)
+        if block is None:
+            raise StateUnavailable(f"there is no block {height} that could be executed again")
+        return replay_block(self._constants, self.parent(height - 1), block, self.outcomes(height))

@@ -13,6 +13,7 @@ from cybermiles.rpc.ports import ChainReader
 
 if TYPE_CHECKING:
     from cybermiles.execution.parent import Chain, Parent
+    from cybermiles.execution.replay import Replay
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -27,6 +28,10 @@ class JobSource(ChainReader, Protocol):
 
     def parent(self, height: int) -> Parent:
         """Return a committed block as the parent its successor was executed on. Raises StateUnavailable when pruned."""
+        ...
+
+    def replay(self, height: int) -> Replay:
+        """Return a committed block, not block 0, to execute it again. Raises StateUnavailable when pruned."""
         ...
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from cybermiles.execution.replay import replay_block
 from cybermiles.rpc.ports import StateUnavailable
 from cybermiles.state.trie import TrieStateReader
 from tests.factories import MemoryChain
@@ -72,6 +73,9 @@ class MemorySource:
 
     def parent(self, height):
         return replace(self.parents[height], state=self.state(height))
+
+    def replay(self, height):
+        return replay_block(self.constants, self.parent(height - 1), self.blocks[height], self.results[height])
 
 
 class InlineExecutor:

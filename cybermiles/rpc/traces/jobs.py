@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cybermiles.errors import InvariantViolation
-from cybermiles.execution.replay import Replay
 from cybermiles.execution.simulate import BlockOverride, Simulation
 from cybermiles.rpc.jsonrpc import RESPONSE_TOO_LARGE, SERVER_ERROR, RawJson, RpcError
 from cybermiles.rpc.quantities import encode_data, encode_word
@@ -24,11 +23,11 @@ from cybermiles.vm.tracing import ByteBudget, TraceTooLarge
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cybermiles.execution.replay import Replay
     from cybermiles.rpc.jobs import JobSource
     from cybermiles.rpc.jsonrpc import Json
     from cybermiles.rpc.ports import StateOverrides
     from cybermiles.rpc.traces.options import Rendered, TraceOptions
-    from cybermiles.types.block import Block
     from cybermiles.types.primitives import Address
     from cybermiles.vm.backend import CallMessage
     from cybermiles.vm.tracing import Tracer
@@ -49,7 +48,7 @@ class TraceTransaction:
     def run(self, source: JobSource) -> RawJson:
         """Return the trace. Raises RpcError where it is too large, StateUnavailable where the state is pruned."""
         with _bounded(self.max_bytes):
-            replay, _ = _replay(source, self.height)
+            replay = _replay(source, self.height)
             replay.advance(self.index)
             tracer, rendered = make_tracer(self.options, ByteBudget(self.max_bytes), replay.logs)
             for _ in replay.trace(lambda _index: tracer, last=self.index + 1):
@@ -68,7 +67,7 @@ class TraceBlock:
     def run(self, source: JobSource) -> RawJson:
         """Return `{txHash, result}` of each. Raises as `TraceTransaction.run`; the limit is of all together."""
         with _bounded(self.max_bytes):
-            replay, block = _replay(source, self.height)
+            replay = _replay(source, self.height)
             budget = ByteBudget(self.max_bytes)
             made: dict[int, Rendered] = {}
 
@@ -79,7 +78,7 @@ class TraceBlock:
 
             parts = []
             for index, _ in replay.trace(tracer_of):
-                name = encode_data(block.transactions[index].hash).encode()
+                name = encode_data(replay.transactions[index].hash).encode()
                 parts.append(b'{"txHash":"%b","result":%b}' % (name, made.pop(index).render()))
             return RawJson(b"[%b]" % b",".join(parts))
 
@@ -105,7 +104,7 @@ class TraceCall:
         with _bounded(self.max_bytes):
             params, state = source.params_at(self.height), source.state(self.height)
             if self.transactions is not None:
-                replay, _ = _replay(source, self.height)
+                replay = _replay(source, self.height)
                 replay.advance(self.transactions)
                 state = replay.state()
             simulation = Simulation(
@@ -135,7 +134,7 @@ class StorageRange:
 
     def run(self, source: JobSource) -> Json:
         """Return slots by hashed key, and the next key. Raises StateUnavailable where the state is pruned."""
-        replay, _ = _replay(source, self.height)
+        replay = _replay(source, self.height)
         replay.advance(self.transactions)
         state = replay.state()
         account = state.account(self.address)
@@ -162,11 +161,8 @@ def _bounded(limit: int) -> Iterator[None]:
         ) from None
 
 
-def _replay(source: JobSource, height: int) -> tuple[Replay, Block]:
+def _replay(source: JobSource, height: int) -> Replay:
     """Return a replay of a committed block. Raises RpcError for block 0, StateUnavailable where states are pruned."""
     if height == 0:
         raise RpcError(SERVER_ERROR, "genesis is not traceable")
-    block = source.block(height)
-    if block is None:
-        raise InvariantViolation(f"block {height} is not there any more")
-    return Replay(source.constants, source.parent(height - 1), block, source.outcomes(height)), block
+    return source.replay(height)

@@ -30,6 +30,7 @@ from cybermiles.errors import (
     InitcodeTooLarge,
     InsufficientFunds,
     IntrinsicGasTooLow,
+    InvalidTransaction,
     TipAboveFeeCap,
     UnsupportedTransactionType,
 )
@@ -129,9 +130,10 @@ class EarlyBackend:
         compute_units: int | None,  # noqa: ARG002  (Ethereum has no second meter)
         free: bool = False,
         payer: GasPayer | None = None,  # noqa: ARG002  (nor sponsors)
-        tracer: Tracer | None = None,  # noqa: ARG002  (these frames cannot be watched)
+        tracer: Tracer | None = None,
     ) -> ExecutionResult:
         """See `EvmBackend`."""
+        _refuse_to_trace(tracer)
         sender = transaction.sender
         self._check(transaction, context.gas_limit)
         check_stateful(
@@ -171,9 +173,10 @@ class EarlyBackend:
         *,
         compute_units: int | None,  # noqa: ARG002  (Ethereum has no second meter)
         collect_access: bool = False,
-        tracer: Tracer | None = None,  # noqa: ARG002  (these frames cannot be watched)
+        tracer: Tracer | None = None,
     ) -> ExecutionResult:
         """See `EvmBackend`."""
+        _refuse_to_trace(tracer)
         needed = self._intrinsic_gas(message.data, creates=message.to is None, access_list=message.access_list)
         if message.gas < needed:
             raise IntrinsicGasTooLow(f"intrinsic gas too low: have {message.gas}, want {needed}")
@@ -310,3 +313,9 @@ def _warm(world: WorldState, start: _Start, recipient: Address) -> None:
 
 def _log(address: bytes, topics: tuple[int, ...], data: bytes) -> Log:
     return Log(Address(address), tuple(Hash32(topic.to_bytes(32)) for topic in topics), data)
+
+
+def _refuse_to_trace(tracer: Tracer | None) -> None:
+    """Say that py-evm's own frames tell nobody what they do. Raises InvalidTransaction."""
+    if tracer is not None:
+        raise InvalidTransaction("executions under rules before Cancun cannot be traced")

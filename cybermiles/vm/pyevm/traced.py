@@ -140,7 +140,8 @@ class TracedFrame(Frame):
         self.has_called = True
         if child_msg.is_create:
             if len(child_msg.code) > MAX_INITCODE_BYTES:
-                raise OutOfGas(f"out of gas: max initcode size exceeded: code size {len(child_msg.code)} limit {MAX_INITCODE_BYTES}")
+                size = len(child_msg.code)
+                raise OutOfGas(f"out of gas: max initcode size exceeded: code size {size} limit {MAX_INITCODE_BYTES}")
             state.price_step(self, self.gas_left + child_msg.gas)
             apply = self.apply_create_message
         else:

@@ -9,7 +9,7 @@ import pytest
 from cybermiles.chain.fees import Lane
 from cybermiles.chain.predeploys import STAKING
 from cybermiles.errors import InvariantViolation
-from cybermiles.execution.replay import Replay, calls_of
+from cybermiles.execution.replay import calls_of, replay_block
 from cybermiles.state.trie import ACCOUNT_TRIE
 from cybermiles.state.walk import leaves
 from cybermiles.system.abi import load_abi
@@ -22,7 +22,7 @@ LIMIT = 10**7
 
 
 def replay(source, height):
-    return Replay(source.constants, source.parent(height - 1), source.block(height), source.outcomes(height))
+    return source.replay(height)
 
 
 def transfer(key, nonce, **more):
@@ -82,7 +82,7 @@ def test_a_replay_that_differs_is_a_bug_of_the_node(shop):
     height = shop.head_height()
     first, *others = shop.outcomes(height)
     wrong = [replace(first, compute_units=first.compute_units + 1), *others]
-    playing = Replay(shop.constants, shop.parent(height - 1), shop.block(height), wrong)
+    playing = replay_block(shop.constants, shop.parent(height - 1), shop.block(height), wrong)
     with pytest.raises(InvariantViolation, match=f"transaction 0 of block {height}"):
         playing.advance(1)
 
