@@ -25,6 +25,8 @@ log = get_logger("rpc")
 
 SERVER_NAME = "cybermiles"
 JSON = "application/json"
+GOODBYE_SECONDS = 1
+"""How long a refused peer may take to read why."""
 _END_OF_HEAD = b"\r\n\r\n"
 
 
@@ -41,12 +43,13 @@ def refusal(status: HTTPStatus, code: int, message: str) -> web.Response:
 class HttpProtocol(web.RequestHandler):
     """aiohttp's connection with a clock on each request's head and on each answer."""
 
-    __slots__ = ("_head_bytes", "_head_timer", "_is_serving", "_limits", "_tail")
+    __slots__ = ("_head_bytes", "_head_timer", "_is_refused", "_is_serving", "_limits", "_tail")
 
     def __init__(self, server: web.Server, limits: RpcLimits, **options: Any) -> None:  # noqa: ANN401  (aiohttp's own)
         super().__init__(server, loop=asyncio.get_running_loop(), **options)
         self._limits = limits
         self._is_serving = False
+        self._is_refused = False
         self._head_bytes = 0
         self._tail: bytes | None = b""
         self._head_timer: asyncio.TimerHandle | None = None
@@ -58,6 +61,8 @@ class HttpProtocol(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes from the peer; a head over its size or time costs the connection."""
+        if self._is_refused:
+            return
         if not self._is_serving:
             if self._head_timer is None:
                 seconds = self._limits.header_timeout_seconds
@@ -137,11 +142,14 @@ class HttpProtocol(web.RequestHandler):
 
     def _refuse_head(self, status: HTTPStatus, what: str) -> None:
         self._stop_clock()
-        if self.transport is None:
+        transport = self.transport
+        if transport is None:
             return
-        body = encode_error(None, RpcError(INVALID_REQUEST, what))
-        self.transport.write(raw_answer(status, body))
-        self.force_close()
+        # Closing with bytes unread would take the answer from the peer: what still comes is dropped for a moment.
+        self._is_refused = True
+        transport.write(raw_answer(status, encode_error(None, RpcError(INVALID_REQUEST, what))))
+        transport.write_eof()
+        self._head_timer = asyncio.get_running_loop().call_later(GOODBYE_SECONDS, transport.abort)
 
 
 def raw_answer(status: HTTPStatus, body: bytes, *, retry_seconds: int | None = None) -> bytes:
