@@ -100,7 +100,9 @@ class PyEvmBackend:
         check_static(transaction, self._rules, context.gas_limit)
         if sender in context.frozen:
             raise AccountFrozen(f"account frozen: address {hex_address(sender)} can send nothing during its recovery")
-        blob_fee = blob_base_fee(context.excess_blob_gas, fork) if transaction.blob_versioned_hashes else 0
+        blob_fee = 0
+        if transaction.blob_versioned_hashes:
+            blob_fee = blob_base_fee(context.excess_blob_gas, fork, self._rules.blob_fee_fraction)
         check_stateful(
             transaction,
             nonce=world.nonce(sender),
