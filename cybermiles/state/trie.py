@@ -202,6 +202,11 @@ def _update_storage(
     return TrieUpdate(new_root, new, [key for key in old if key not in kept])
 
 
+def encode_account_value(account: Account) -> bytes:
+    """Return what the account trie holds of an account: rlp [nonce, balance, storage root, code hash]."""
+    return _account_item(account)[2:]
+
+
 def _account_item(account: Account) -> bytes:
     """Return the account as the encoded value item of a leaf.
 

@@ -19,7 +19,7 @@ import plyvel
 from cybermiles.errors import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
     from types import TracebackType
 
@@ -114,6 +114,13 @@ class LevelDB:
         except (plyvel.Error, RuntimeError) as error:
             raise self._translate(error) from error
 
+    def frozen(self) -> FrozenView:
+        """Return the database as it is now, whatever is written later. Close it: it keeps old data on the disk."""
+        try:
+            return FrozenView(self._db.snapshot(), self._translate)
+        except (plyvel.Error, RuntimeError) as error:
+            raise self._translate(error) from error
+
     def close(self) -> None:
         """Close the database and all its iterators; again is harmless.
 
@@ -144,6 +151,34 @@ class LevelDB:
         else:
             advice = "check that the disk has room and that the directory is readable and writable"
         return StorageError(f"database {self._path}: {message} ({advice})")
+
+
+class FrozenView:
+    """`KeyValueReader` of one moment. Any thread may read; close it before the database."""
+
+    def __init__(self, snapshot: plyvel.Snapshot, translate: Callable[[Exception], StorageError]) -> None:
+        self._snapshot = snapshot
+        self._translate = translate
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value, or None. Raises StorageError."""
+        try:
+            value: bytes | None = self._snapshot.get(key, verify_checksums=True)
+        except (plyvel.Error, RuntimeError) as error:
+            raise self._translate(error) from error
+        return value
+
+    def iterate(self, start: bytes, stop: bytes, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
+        """Yield (key, value) with start <= key < stop. Raises StorageError."""
+        try:
+            with self._snapshot.raw_iterator(verify_checksums=True) as cursor:
+                yield from _backward(cursor, start, stop) if reverse else _forward(cursor, start, stop)
+        except (plyvel.Error, RuntimeError) as error:
+            raise self._translate(error) from error
+
+    def close(self) -> None:
+        """Let go of the moment; again is harmless."""
+        self._snapshot.close()
 
 
 def _forward(cursor: plyvel.RawIterator, start: bytes, stop: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -1,0 +1,1 @@
+"""Snapshots of the state at a height: made, kept, and restored."""
