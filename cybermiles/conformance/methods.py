@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cybermiles.conformance.gas_market import next_base_fee, next_excess_blob_gas, price_of_blobs
 from cybermiles.conformance.serializer import ethereum_header_fields
+from cybermiles.conformance.simulation import SimulateForeignBlocks, SimulationParser
 from cybermiles.rpc.block_references import Tag, find_height, parse_block_number, parse_block_reference, state_height
 from cybermiles.rpc.jsonrpc import SERVER_ERROR, RpcError
 from cybermiles.rpc.methods import Method, Param
@@ -21,8 +22,12 @@ if TYPE_CHECKING:
     from cybermiles.conformance.blocks import ForeignBlock
     from cybermiles.conformance.chain import ForeignChain
     from cybermiles.conformance.header import EthereumHeader
+    from cybermiles.conformance.serializer import EthereumSerializer
+    from cybermiles.conformance.simulation import SimulationRequest
     from cybermiles.rpc.block_references import BlockNumber, BlockReference
-    from cybermiles.rpc.jsonrpc import Json
+    from cybermiles.rpc.config import RpcLimits
+    from cybermiles.rpc.jsonrpc import Json, RawJson
+    from cybermiles.rpc.ports import Executor
 
 _LIST_PREFIX = 0xC0
 SAMPLED_BLOCKS = 20
@@ -40,11 +45,17 @@ FEE_HISTORY_MAX_PERCENTILES = 100
 class EthereumMethods:
     """Answers about one foreign chain."""
 
-    def __init__(self, chain: ForeignChain) -> None:
+    def __init__(
+        self, chain: ForeignChain, executor: Executor, serializer: EthereumSerializer, limits: RpcLimits
+    ) -> None:
         self._chain = chain
+        self._executor = executor
+        self._serializer = serializer
+        self._limits = limits
 
     def methods(self) -> tuple[Method, ...]:
         """Return the table of methods, each of which replaces CyberMiles' own."""
+        latest: Param[BlockReference] = Param(parse_block_reference, default=Tag.LATEST)
         percentiles: Param[tuple[float, ...]] = Param(_parse_percentiles, default=())
         return (
             Method(name="eth_gasPrice", handler=self.gas_price),
@@ -61,6 +72,12 @@ class EthereumMethods:
             Method(name="eth_getUncleCountByBlockHash", handler=self.uncle_count, params=(HASH,)),
             Method(name="eth_getUncleByBlockNumberAndIndex", handler=self.uncle, params=(NUMBER, INDEX)),
             Method(name="eth_getUncleByBlockHashAndIndex", handler=self.uncle, params=(HASH, INDEX)),
+            Method(
+                name="eth_simulateV1",
+                handler=self.simulate,
+                params=(Param(SimulationParser(self._limits).parse), latest),
+                weight=50,
+            ),
             Method(name="debug_getRawBlock", handler=self.raw_block, params=(Param(parse_block_reference),), weight=5),
         )
 
@@ -164,6 +181,19 @@ class EthereumMethods:
         )
         counted = [tip for tip, sender in tips if tip >= LEAST_SAMPLE and sender != block.header.coinbase]
         return counted[:SAMPLES_PER_BLOCK]
+
+    # Imagined blocks
+
+    async def simulate(self, request: SimulationRequest, reference: BlockReference) -> RawJson:
+        """Return the blocks with what each call did, executed one after another on the state after a block."""
+        job = SimulateForeignBlocks(
+            request=request,
+            height=state_height(self._chain, reference),
+            serializer=self._serializer,
+            gas=self._limits.call_gas_max,
+            max_bytes=self._limits.response_max_bytes,
+        )
+        return await self._executor.run(job)
 
     # Ommers and raw blocks
 

@@ -13,6 +13,7 @@ from cybermiles.types.transaction import BLOB
 from cybermiles.vm.validity import GAS_PER_BLOB
 
 if TYPE_CHECKING:
+    from cybermiles.conformance.blocks import ForeignBlock
     from cybermiles.conformance.chain import ForeignChain
     from cybermiles.conformance.header import EthereumHeader
     from cybermiles.execution.outcome import TransactionOutcome
@@ -62,8 +63,11 @@ class EthereumSerializer(Serializer):
     chain: ForeignChain
 
     def block(self, header: Header, transactions: list[Json], *, size: int) -> dict[str, Json]:
+        """Return a block of the chain."""
+        return self.foreign_block(self.chain.foreign(header.height), transactions, size=size)
+
+    def foreign_block(self, block: ForeignBlock, transactions: list[Json], *, size: int) -> dict[str, Json]:
         """Return a block with its ommers and withdrawals."""
-        block = self.chain.foreign(header.height)
         rendered: dict[str, Json] = {
             **ethereum_header_fields(block.header),
             "size": hex(size),

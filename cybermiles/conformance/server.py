@@ -145,7 +145,7 @@ def conformance_server(
         id_secret=secrets.token_bytes(32),
     )
     serializer = ethereum_serializer(chain, block_timestamps=block_timestamps)
-    own = EthereumMethods(chain).methods()
+    own = EthereumMethods(chain, ports.executor, serializer, config.limits).methods()
     return build_server(config, ports, serializer=serializer, extra_methods=own, left_out=LEFT_OUT)
 
 

@@ -102,9 +102,7 @@ def execute_block(backend: EvmBackend, schedule: ForkSchedule, block: ForeignBlo
     return BlockTransition(backend, schedule, block, ancestry, fork).run()
 
 
-def system_call(
-    backend: EvmBackend, world: WorldState, context: BlockContext, address: Address, data: bytes
-) -> bytes:
+def system_call(backend: EvmBackend, world: WorldState, context: BlockContext, address: Address, data: bytes) -> bytes:
     """Call a contract as nobody (EIP-4788); a missing one is no error. Return what it returns."""
     if not world.code(address):
         return b""

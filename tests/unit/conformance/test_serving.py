@@ -105,7 +105,9 @@ def test_advice_is_the_base_fee_and_a_tip(ask):
     tip, _ = ask("eth_maxPriorityFeePerGas")
     price, _ = ask("eth_gasPrice")
     head, _ = ask("eth_getBlockByNumber", "latest", False)
-    assert tip == hex(10 * GWEI), "of 60 samples 30 are 3 wei, 30 the gas price of blocks before London; the 36th counts"
+    assert tip == hex(10 * GWEI), (
+        "of 60 samples 30 are 3 wei, 30 the gas price of blocks before London; the 36th counts"
+    )
     assert int(price, 16) == 10 * GWEI + int(head["baseFeePerGas"], 16)
 
 
