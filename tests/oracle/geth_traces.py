@@ -16,10 +16,14 @@ import re
 import subprocess
 from pathlib import Path
 
+from cybermiles.crypto.hashing import keccak256
+from cybermiles.crypto.secp256k1 import sign as sign_digest
 from cybermiles.rpc.traces.options import make_tracer, parse_trace_options
 from cybermiles.state.reader import NoState
 from cybermiles.state.world import WorldState
+from cybermiles.types import rlp
 from cybermiles.types.primitives import Address, Hash32
+from cybermiles.types.transaction import Authorization
 from cybermiles.types.transaction_codec import UnsignedTransaction
 from cybermiles.vm.backend import BlockContext
 from cybermiles.vm.pyevm.backend import PyEvmBackend
@@ -53,8 +57,10 @@ def hexed(value):
 
 def sign(item):
     """Return the signed transaction that a case describes."""
+    signers = item.get("authorizations", ())
     return UnsignedTransaction(
-        type=0,
+        type=4 if signers else 0,
+        authorizations=tuple(_authorization(*entry) for entry in signers),
         chain_id=1,
         nonce=item["nonce"],
         max_fee_per_gas=item["price"],
@@ -66,9 +72,17 @@ def sign(item):
     ).sign(KEYS[item["key"]])
 
 
-def transaction(to=None, data=b"", *, nonce=0, value=0, gas=1_000_000, price=7, key=0):
-    """Return a case's transaction."""
+def _authorization(key, nonce, address):
+    """Return what lets the account of a key run the code of an address (EIP-7702)."""
+    target = Address(bytes.fromhex(address))
+    message = b"\x05" + rlp.encode_list((rlp.encode_int(1), rlp.encode_bytes(target), rlp.encode_int(nonce)))
+    return Authorization(1, target, nonce, *sign_digest(keccak256(message), KEYS[key]))
+
+
+def transaction(to=None, data=b"", *, nonce=0, value=0, gas=1_000_000, price=7, key=0, authorizations=()):
+    """Return a case's transaction. `authorizations`: (key, nonce, hex of the address) each."""
     return {
+        "authorizations": list(authorizations),
         "to": None if to is None else bytes(to).hex(), "data": bytes(data).hex(), "nonce": nonce, "value": value, "gas": gas,
         "price": price, "key": key,
     }  # fmt: skip
