@@ -68,6 +68,10 @@ class ForkSchedule:
     """(first time, fork) of those after it."""
     blobs: tuple[tuple[int, BlobSchedule], ...]
     """(first time, schedule), in order of time."""
+    fork_blocks: tuple[int, ...]
+    """Every block but 0 where the file has a fork, also one that changed no execution; for the fork id (EIP-2124)."""
+    fork_times: tuple[int, ...]
+    """Every time at which the file has a fork."""
     deposit_contract: Address
     """Whose logs are deposit requests (EIP-6110)."""
     merge_height: int = _NEVER
@@ -111,8 +115,14 @@ def read_schedule(config: Mapping[str, Any]) -> ForkSchedule:
         blocks=tuple((int(config[key]), fork) for key, fork in _BLOCK_KEYS if config.get(key) is not None),
         times=tuple((int(config[key]), fork) for key, fork in _TIME_KEYS if config.get(key) is not None),
         blobs=tuple(sorted(_blobs(config), key=lambda entry: entry[0])),
+        fork_blocks=tuple(sorted({int(config[key]) for key in config if _is_fork(config, key, "Block")} - {0})),
+        fork_times=tuple(sorted({int(config[key]) for key in config if _is_fork(config, key, "Time")})),
         deposit_contract=MAINNET_DEPOSIT_CONTRACT if not deposits else Address(bytes.fromhex(deposits[2:])),
     )
+
+
+def _is_fork(config: Mapping[str, Any], key: str, suffix: str) -> bool:
+    return key.endswith(suffix) and isinstance(config[key], int) and not isinstance(config[key], bool)
 
 
 def _blobs(config: Mapping[str, Any]) -> list[tuple[int, BlobSchedule]]:

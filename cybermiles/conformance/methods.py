@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
+from cybermiles.conformance.config import ethereum_config
 from cybermiles.conformance.gas_market import next_base_fee, next_excess_blob_gas, price_of_blobs
 from cybermiles.conformance.serializer import ethereum_header_fields
 from cybermiles.conformance.simulation import SimulateForeignBlocks, SimulationParser
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from cybermiles.conformance.simulation import SimulationRequest
     from cybermiles.rpc.block_references import BlockNumber, BlockReference
     from cybermiles.rpc.config import RpcLimits
-    from cybermiles.rpc.jsonrpc import Json, RawJson
+    from cybermiles.rpc.jsonrpc import Json
     from cybermiles.rpc.ports import Executor
 
 _LIST_PREFIX = 0xC0
@@ -72,6 +73,7 @@ class EthereumMethods:
             Method(name="eth_getUncleCountByBlockHash", handler=self.uncle_count, params=(HASH,)),
             Method(name="eth_getUncleByBlockNumberAndIndex", handler=self.uncle, params=(NUMBER, INDEX)),
             Method(name="eth_getUncleByBlockHashAndIndex", handler=self.uncle, params=(HASH, INDEX)),
+            Method(name="eth_config", handler=lambda: ethereum_config(self._chain.schedule, self._chain)),
             Method(
                 name="eth_simulateV1",
                 handler=self.simulate,
@@ -184,14 +186,13 @@ class EthereumMethods:
 
     # Imagined blocks
 
-    async def simulate(self, request: SimulationRequest, reference: BlockReference) -> RawJson:
+    async def simulate(self, request: SimulationRequest, reference: BlockReference) -> Json:
         """Return the blocks with what each call did, executed one after another on the state after a block."""
         job = SimulateForeignBlocks(
             request=request,
             height=state_height(self._chain, reference),
             serializer=self._serializer,
             gas=self._limits.call_gas_max,
-            max_bytes=self._limits.response_max_bytes,
         )
         return await self._executor.run(job)
 

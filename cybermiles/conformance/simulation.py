@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import orjson
-
 from cybermiles import errors
 from cybermiles.conformance.blocks import Withdrawal
 from cybermiles.conformance.imagined import Imagination, ImaginedPlan
 from cybermiles.errors import InvalidTransaction
 from cybermiles.execution.imagined import ImaginedCall
 from cybermiles.rpc.errors import failed_call
-from cybermiles.rpc.jsonrpc import INTERNAL_ERROR, INVALID_PARAMS, RawJson, RpcError, response_too_large
+from cybermiles.rpc.jsonrpc import INTERNAL_ERROR, INVALID_PARAMS, RpcError
 from cybermiles.rpc.quantities import (
     encode_data,
     parse_address,
@@ -156,26 +154,21 @@ class SimulateForeignBlocks:
     height: int
     serializer: EthereumSerializer
     gas: int
-    max_bytes: int
 
-    def run(self, source: JobSource) -> RawJson:  # noqa: ARG002  (the serializer has the chain)
+    def run(self, source: JobSource) -> list[Json]:  # noqa: ARG002  (the serializer has the chain)
         """Return the blocks. Raises RpcError with the API's codes."""
         request, chain = self.request, self.serializer.chain
         base = chain.foreign(self.height).header
         imagination = Imagination(chain, base, gas=self.gas, validate=request.validate, transfers=request.transfers)
-        rendered: list[bytes] = []
-        size = 0
+        rendered: list[Json] = []
         for plan, height, timestamp in _in_order(request.plans, base):
             try:
                 block = imagination.add(plan, height, timestamp)
             except InvalidTransaction as error:
                 code = next((code for kind, code in _CODES if isinstance(error, kind)), INTERNAL_ERROR)
                 raise RpcError(code, str(error)) from None
-            rendered.append(orjson.dumps(self._block(block)))
-            size += len(rendered[-1])
-            if size > self.max_bytes:
-                raise response_too_large(size, self.max_bytes)
-        return RawJson(b"[" + b",".join(rendered) + b"]")
+            rendered.append(self._block(block))
+        return rendered
 
     def _block(self, imagined: ImaginedBlock) -> Json:
         block, serializer = imagined.block, self.serializer
