@@ -189,6 +189,7 @@ _POOL_LIMITS: dict[str, Any] = {field.name: field.default for field in fields(Po
 _PRESETS: dict[str, dict[str, Any]] = {
     "devnet": {
         "rpc.cors_origins": ("wallets", "http://localhost:*"),
+        "rpc.namespaces": (*RpcConfig().namespaces, "ots"),
         "verify.enabled": True,
         "p2p.listen_host": "127.0.0.1",
         "p2p.allow_private_addresses": True,

@@ -86,9 +86,9 @@ class RpcLimits:
     """Gas of all these calls; they also share the compute units of one block."""
     send_sync_max_ms: int = 8_000
     """How long eth_sendRawTransactionSync waits, and at most; keep it below `handler_timeout_seconds`."""
-    ots_scan_max_blocks: int = 10_000
-    """Blocks that one ots search by address looks through."""
-    ots_page_max: int = 100
+    explorer_scan_max: int = 20_000
+    """Blocks and transactions that one ots search looks at."""
+    explorer_page_max: int = 100
     """Transactions on one page of an ots answer."""
 
     logs_max_blocks: int = 100_000
@@ -127,7 +127,7 @@ class RpcConfig:
     """Web origins that may read answers and open WebSockets: exact, "http://localhost:*",
     "moz-extension://*", the preset "wallets", or "*"."""
     namespaces: tuple[str, ...] = ("eth", "net", "web3", "txpool", "cmt")
-    """Prefixes of the methods served by HTTP; "debug" and "admin" are off unless named."""
+    """Prefixes of the methods served by HTTP; "ots", "debug" and "admin" are off unless named."""
     websocket_namespaces: tuple[str, ...] = ()
     """The same by WebSocket; none: those of `namespaces`."""
     token: str = field(default="", repr=False)

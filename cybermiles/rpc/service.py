@@ -31,6 +31,7 @@ from cybermiles.rpc.namespaces.eth_simulate import EthSimulate
 from cybermiles.rpc.namespaces.eth_state import EthState
 from cybermiles.rpc.namespaces.eth_transactions import EthTransactions
 from cybermiles.rpc.namespaces.net import Net
+from cybermiles.rpc.namespaces.ots import Ots
 from cybermiles.rpc.namespaces.txpool import TxPool
 from cybermiles.rpc.namespaces.web3 import Web3
 from cybermiles.rpc.serializers import Serializer
@@ -133,6 +134,7 @@ def _methods(
         *EthTransactions(chain, pool, calls).methods(),
         *EthFilters(chain, ports.executor, filters, hub, serializer, limits).methods(),
         *TxPool(pool, serializer).methods(),
+        *Ots(chain, ports.executor, serializer, limits).methods(),
         *Cmt(chain, pool).methods(),
         *CmtNetwork(ports.info).methods(),
         *CmtStaking(chain, reader).methods(),

@@ -312,6 +312,8 @@ class FakeExecutor:
             return job.run(self.chain)
         if type(job).__module__ == "cybermiles.rpc.traces.jobs":
             return await self._answer(("run", job), RawJson(b"[]" if type(job) is TraceBlock else b"{}"))
+        if type(job).__module__ == "cybermiles.rpc.otterscan.jobs":
+            return await self._answer(("run", job), RawJson(b"null"))
         if isinstance(job, SimulateBlocks):
             return await self._answer(("run", job), RawJson(b"[]"))
         return await self._answer(("run", job), self.result)
@@ -503,7 +505,7 @@ class FakeNode:
     def __init__(self, config=None, *, limits=None, chain=None, **options):
         self.config = config or RpcConfig(
             port=0,
-            namespaces=("eth", "net", "web3", "txpool", "cmt", "debug", "admin"),
+            namespaces=("eth", "net", "web3", "txpool", "cmt", "ots", "debug", "admin"),
             limits=limits or RpcLimits(),
         )
         self.chain = chain or populated_chain()
@@ -691,6 +693,16 @@ def valid_requests(node):
         ),
         ("eth_sendRawTransactionSync", [hexed(last.transactions[0].raw), "0x64"]),
         ("eth_config", []),
+        ("ots_getApiLevel", []),
+        ("ots_hasCode", [contract, "latest"]),
+        *[(f"ots_{name}", [tx]) for name in ("getTransactionError", "getInternalOperations", "traceTransaction")],
+        ("ots_getBlockDetails", [2]),
+        ("ots_getBlockDetailsByHash", [hexed(block.hash)]),
+        ("ots_getBlockTransactions", [2, 0, 10]),
+        ("ots_searchTransactionsBefore", [sender, 0, 10]),
+        ("ots_searchTransactionsAfter", [sender, 0, 10]),
+        ("ots_getTransactionBySenderAndNonce", [sender, 0]),
+        ("ots_getContractCreator", [contract]),
         ("eth_capabilities", []),
         ("eth_feeHistory", ["0x3", "latest", [10, 50.5, 100]]),
         ("eth_feeHistory", [2, "0x2", []]),

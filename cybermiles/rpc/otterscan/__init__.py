@@ -1,0 +1,1 @@
+"""What the Otterscan explorer asks of a node, as jobs."""
