@@ -13,12 +13,13 @@ from cybermiles.rpc.block_references import Tag, find_height, parse_block_number
 from cybermiles.rpc.jsonrpc import SERVER_ERROR, RpcError
 from cybermiles.rpc.methods import Method, Param
 from cybermiles.rpc.namespaces.eth_chain import HASH, INDEX, NUMBER
+from cybermiles.rpc.namespaces.eth_transactions import EthTransactions
 from cybermiles.rpc.quantities import encode_data, parse_count
 from cybermiles.types import rlp
 from cybermiles.vm.validity import GAS_PER_BLOB
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from cybermiles.conformance.blocks import ForeignBlock
     from cybermiles.conformance.chain import ForeignChain
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
     from cybermiles.rpc.block_references import BlockNumber, BlockReference
     from cybermiles.rpc.config import RpcLimits
     from cybermiles.rpc.jsonrpc import Json
-    from cybermiles.rpc.ports import Executor
+    from cybermiles.rpc.namespaces.eth_calls import EthCalls
+    from cybermiles.rpc.ports import Executor, TransactionPool
+    from cybermiles.rpc.schemas import CallObject
 
 _LIST_PREFIX = 0xC0
 SAMPLED_BLOCKS = 20
@@ -41,6 +44,27 @@ DEFAULT_TIP = 1_000_000
 MAX_TIP = 500 * 10**9
 FEE_HISTORY_MAX_BLOCKS = 1_024
 FEE_HISTORY_MAX_PERCENTILES = 100
+
+
+class EthereumTransactions(EthTransactions):
+    """`eth_fillTransaction` with Ethereum's fees: the tip advised, and room for the base fee to double."""
+
+    def __init__(self, chain: ForeignChain, pool: TransactionPool, calls: EthCalls, tip: Callable[[], int]) -> None:
+        super().__init__(chain, pool, calls)
+        self._head = chain.head
+        self._tip = tip
+
+    def methods(self) -> tuple[Method, ...]:
+        """Return the one method that differs."""
+        return tuple(method for method in super().methods() if method.name == "eth_fillTransaction")
+
+    def _fees(self, call: CallObject, gas: int) -> tuple[int, int]:  # noqa: ARG002  (gas decides no lane here)
+        if call.gas_price is not None:
+            return call.gas_price, call.gas_price
+        cap, tip = call.max_fee_per_gas, call.max_priority_fee_per_gas
+        if tip is None:
+            tip = self._tip() if cap is None else min(self._tip(), cap)
+        return tip + 2 * self._head.base_fee if cap is None else cap, tip
 
 
 class EthereumMethods:
@@ -87,11 +111,11 @@ class EthereumMethods:
 
     def gas_price(self) -> str:
         """Return the tip advised on top of the head's base fee. Wei per gas."""
-        return hex(self._tip() + self._chain.head.base_fee)
+        return hex(self.tip() + self._chain.head.base_fee)
 
     def max_priority_fee_per_gas(self) -> str:
         """Return the tip advised. Wei per gas."""
-        return hex(self._tip())
+        return hex(self.tip())
 
     def base_fee(self) -> str:
         """Return the next block's base fee. Wei per gas."""
@@ -159,7 +183,7 @@ class EthereumMethods:
             rewards.append(tips[position][0])
         return rewards
 
-    def _tip(self) -> int:
+    def tip(self) -> int:
         """Return what geth's oracle advises: a percentile of the lowest tips of the newest blocks."""
         samples: list[int] = []
         height = self._chain.head_height()

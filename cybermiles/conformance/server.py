@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from cybermiles import __version__
-from cybermiles.conformance.methods import EthereumMethods
+from cybermiles.conformance.methods import EthereumMethods, EthereumTransactions
 from cybermiles.conformance.pool import ForeignPool
 from cybermiles.conformance.serializer import ethereum_serializer
 from cybermiles.errors import ConfigError, InvariantViolation
 from cybermiles.execution.simulate import BlockOverride, Simulation
 from cybermiles.rpc.config import RpcConfig, RpcLimits
+from cybermiles.rpc.namespaces.eth_calls import EthCalls
 from cybermiles.rpc.service import RpcPorts, build_server
 from cybermiles.runtime.clock import SystemClock
 from cybermiles.runtime.event_bus import EventBus
@@ -145,8 +146,11 @@ def conformance_server(
         id_secret=secrets.token_bytes(32),
     )
     serializer = ethereum_serializer(chain, block_timestamps=block_timestamps)
-    own = EthereumMethods(chain, ports.executor, serializer, config.limits).methods()
-    return build_server(config, ports, serializer=serializer, extra_methods=own, left_out=LEFT_OUT)
+    own = EthereumMethods(chain, ports.executor, serializer, config.limits)
+    calls = EthCalls(chain, ports.executor, config.limits)
+    filling = EthereumTransactions(chain, ports.pool, calls, own.tip)
+    extra = (*own.methods(), *filling.methods())
+    return build_server(config, ports, serializer=serializer, extra_methods=extra, left_out=LEFT_OUT)
 
 
 def serve(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import rlp as rlp_library
 
 from cybermiles.conformance.gas_market import next_base_fee
+from cybermiles.conformance.genesis import read_genesis
 from cybermiles.crypto.hashing import keccak256
 from cybermiles.crypto.secp256k1 import address_of
 from cybermiles.types.primitives import GWEI
@@ -94,10 +97,6 @@ def test_the_base_fee_moves_as_eip_1559_says(mined, base_fee, gas_used, expected
 
 
 def mined_header(mined, **fields):
-    from dataclasses import replace  # noqa: PLC0415
-
-    from cybermiles.conformance.genesis import read_genesis  # noqa: PLC0415
-
     return replace(read_genesis(mined[0]).header, **fields)
 
 
@@ -109,6 +108,17 @@ def test_advice_is_the_base_fee_and_a_tip(ask):
         "of 60 samples 30 are 3 wei, 30 the gas price of blocks before London; the 36th counts"
     )
     assert int(price, 16) == 10 * GWEI + int(head["baseFeePerGas"], 16)
+
+
+def test_a_transaction_is_filled_with_ethereums_fees(ask):
+    head, _ = ask("eth_getBlockByNumber", "latest", False)
+    call = {"from": "0x" + SENDER.hex(), "to": "0x" + RECIPIENT.hex(), "value": "0x1"}
+    filled, _ = ask("eth_fillTransaction", call)
+    tip = int(ask("eth_maxPriorityFeePerGas")[0], 16)
+    assert int(filled["tx"]["maxPriorityFeePerGas"], 16) == tip
+    assert int(filled["tx"]["maxFeePerGas"], 16) == tip + 2 * int(head["baseFeePerGas"], 16)
+    capped, _ = ask("eth_fillTransaction", call | {"maxFeePerGas": hex(10 * GWEI), "maxPriorityFeePerGas": "0x2"})
+    assert (capped["tx"]["maxFeePerGas"], capped["tx"]["maxPriorityFeePerGas"]) == (hex(10 * GWEI), "0x2")
 
 
 def test_a_call_finds_the_base_fee_where_it_names_a_price(ask):
