@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from cybermiles.errors import InvalidTransaction
 from cybermiles.execution.simulate import BlockOverride
 from cybermiles.rpc.block_references import (
+    AtHash,
     Tag,
+    find_height,
     parse_block_hash,
     parse_block_number,
     parse_block_reference,
@@ -17,7 +20,7 @@ from cybermiles.rpc.block_references import (
 )
 from cybermiles.rpc.jsonrpc import SERVER_ERROR, RpcError
 from cybermiles.rpc.methods import Method, Param
-from cybermiles.rpc.quantities import parse_address, parse_count, parse_data, parse_hash
+from cybermiles.rpc.quantities import encode_data, parse_address, parse_count, parse_data, parse_hash
 from cybermiles.rpc.schemas import overrides_parser, parse_block_override, parse_call
 from cybermiles.rpc.traces.jobs import StorageRange, TraceBlock, TraceCall, TraceTransaction
 from cybermiles.rpc.traces.options import TraceOptions, parse_trace_options
@@ -112,8 +115,12 @@ class DebugTraces:
         )
 
     async def trace_block(self, reference: BlockReference, options: TraceOptions) -> RawJson:
-        """Return what each transaction of a block did inside, in order."""
-        height = state_height(self._chain, reference)
+        """Return what each transaction of a block did inside, in order. Raises RpcError where there is no block."""
+        if reference is Tag.PENDING:
+            raise RpcError(SERVER_ERROR, "tracing the pending block is not supported: it has not been executed")
+        height = find_height(self._chain, reference)
+        if height is None:
+            raise RpcError(SERVER_ERROR, f"block {_shown(reference)} not found")
         job = TraceBlock(height=height, options=options, max_bytes=self._limits.response_max_bytes)
         return await self._executor.run(job)
 
@@ -133,7 +140,10 @@ class DebugTraces:
             block_overrides=options.block_overrides,
             transactions=options.transactions,
         )
-        return await self._executor.run(job)
+        try:
+            return await self._executor.run(job)
+        except InvalidTransaction as error:
+            raise RpcError(SERVER_ERROR, f"tracing failed: {error}") from error
 
     async def storage_range(
         self, reference: BlockReference, index: int, address: Address, start: bytes, count: int
@@ -153,7 +163,7 @@ class DebugTraces:
         block = self._chain.block(height)
         size = 0 if block is None else len(block.transactions)
         if index > size:
-            raise RpcError(SERVER_ERROR, f"transaction index {index} out of range: block {height} has {size}")
+            raise RpcError(SERVER_ERROR, f"transaction index {index} out of range for block {height}, which has {size}")
 
     def _slot_count(self, value: Json) -> int:
         count, limit = parse_count(value), self._limits.storage_values_max_slots
@@ -171,6 +181,10 @@ class DebugTraces:
             block_overrides=BlockOverride() if block is None else parse_block_override(block),
             transactions=None if index is None else parse_count(index),
         )
+
+
+def _shown(reference: BlockReference) -> str:
+    return encode_data(reference.block_hash) if isinstance(reference, AtHash) else f"#{reference}"
 
 
 def _key_start(value: Json) -> bytes:

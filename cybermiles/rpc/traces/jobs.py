@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 _HASH_BYTES = 64 + 30
 """What a transaction's hash and its braces take in the trace of a block."""
 
+_GUESSED_SLOTS = 256
+"""A trie holds hashes of slots: only those of a contract's first variables, and what a block wrote, can be named."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceTransaction:
@@ -141,7 +144,8 @@ class StorageRange:
         shown: dict[str, Json] = {}
         if account is None:
             return {"storage": shown, "nextKey": None}
-        names = {slot_key(slot): encode_word(slot) for slot in state.written.get(self.address, ())}
+        guessed = (*range(_GUESSED_SLOTS), *state.written.get(self.address, ()))
+        names = {slot_key(slot): encode_word(slot) for slot in guessed}
         for key, value in leaves(state, self.address, account.storage_root, self.start):
             if len(shown) == self.count:
                 return {"storage": shown, "nextKey": encode_data(key)}

@@ -181,6 +181,15 @@ def test_a_trace_over_its_budget_ends_the_execution():
         calls_of(loop, gas=2**24)
 
 
+def test_what_calls_return_counts_too():
+    """The identity contract gives back 32 kB that it got: the data of one call, and its output."""
+    call = "5f5f6180005f5f600462fffffff1"
+    recorder = CallRecorder(ByteBudget(2 * 32_768 + 10_000))
+    message = CallMessage(sender=ADDRESSES[0], to=Address(CONTRACTS[0]), gas=10**6)
+    with pytest.raises(TraceTooLarge):
+        BACKEND.call(world_with(bytes.fromhex(call + "00")), context(), message, compute_units=None, tracer=recorder)
+
+
 def test_creations_that_make_no_frame_are_told_with_the_gas_they_would_have_had():
     root = calls_of("5f5f6005f000")
     (refused,) = root.calls

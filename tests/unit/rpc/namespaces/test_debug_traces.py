@@ -130,6 +130,9 @@ async def test_storage_is_listed_in_the_middle_of_a_block_and_in_pages(node, sou
     state = source.state(height)
     named = {entry["key"]: entry["value"] for entry in everything["storage"].values() if entry["key"] is not None}
     assert named
+    assert int(named.pop(hexed(bytes(32))), 16) != state.storage(FEES, 0), (
+        "the end of the block notes the free lane there"
+    )
     for slot, value in named.items():
         assert state.storage(FEES, int(slot, 16)) == int(value, 16)
         assert hexed(slot_key(int(slot, 16))) in everything["storage"]
@@ -156,12 +159,14 @@ async def test_storage_is_listed_in_the_middle_of_a_block_and_in_pages(node, sou
     [
         ("debug_traceTransaction", ["0x" + "11" * 32], "transaction not found"),
         ("debug_traceBlockByNumber", ["0x0"], "genesis is not traceable"),
-        ("debug_traceBlockByNumber", ["0x999"], "header not found"),
-        ("debug_traceBlockByHash", ["0x" + "11" * 32], "header for hash not found"),
+        ("debug_traceBlockByNumber", ["0x999"], "block #2457 not found"),
+        ("debug_traceBlockByHash", ["0x" + "11" * 32], "block 0x1111"),
         ("debug_traceCall", [{}, "pending"], "tracing on top of pending is not supported"),
         ("debug_traceCall", [{}, "latest", {"txIndex": "0x1"}], "transaction index 1 out of range"),
         ("debug_storageRangeAt", ["0x1", 5, "0x" + "00" * 20, "0x", 1], "transaction index 5 out of range"),
-        ("debug_traceCall", [{"gas": "0x1"}, "latest"], "intrinsic gas too low"),
+        ("debug_traceCall", [{"gas": "0x1"}, "latest"], "tracing failed: intrinsic gas too low"),
+        ("debug_traceBlockByNumber", ["pending"], "tracing the pending block is not supported"),
+        ("debug_storageRangeAt", ["0x999", 0, "0x" + "00" * 20, "0x", 1], "header not found"),
     ],
 )
 async def test_what_is_not_there_is_refused_as_geth_refuses_it(node, method, params, message):
@@ -209,6 +214,17 @@ async def test_a_trace_over_the_limit_names_the_limits_key(source):
     assert (await node.result("debug_traceTransaction", hexed(transactions(source)[2].hash), CALLS))["to"] == hexed(
         SHOP
     )
+
+
+@pytest.mark.asyncio
+async def test_what_a_block_of_nothing_takes_is_counted_too(source):
+    """Where the tracer says nothing, the hashes alone are over the limit."""
+    node = node_on(source, response_max_bytes=300)
+    height = hex(source.head_height() - 1)
+    assert (await node.error("debug_traceBlockByNumber", height, {"tracer": "noopTracer"}))[
+        "code"
+    ] == RESPONSE_TOO_LARGE
+    assert await node.result("debug_traceBlockByNumber", "latest", {"tracer": "noopTracer"}) == []
 
 
 @pytest.mark.asyncio
