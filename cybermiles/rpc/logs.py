@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from cybermiles.types.receipt import Log
 
 
+_ENVELOPE_BYTES = 256
+"""What an answer has around its array: the answer as a whole has a limit."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogQuery:
     """Which logs are wanted."""
@@ -107,7 +111,7 @@ class LogSearch:
         addresses = frozenset(query.addresses)
         topics = [frozenset(alternatives) for alternatives in query.topics]
         found: list[bytes] = []
-        size = 2
+        size = _ENVELOPE_BYTES
         for height in source.heights_with(query.addresses, query.topics, self.first, self.last):
             logs = source.block_logs(height)
             if logs is None:

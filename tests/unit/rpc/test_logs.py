@@ -1,6 +1,7 @@
 """Log queries: what matches, which limits stop them, and that a scan does not hold up the event loop."""
 
 import pickle
+import re
 
 import orjson
 import pytest
@@ -115,6 +116,25 @@ async def test_results_are_bounded_by_size_before_they_are_encoded():
     assert "query returned more than 50000 bytes (rpc.response_max_bytes)" in error["message"]
     assert "[0x0, 0x2]" in error["message"]
     assert len(await node.result("eth_getLogs", {"fromBlock": "0x0", "toBlock": "0x2"})) == 2
+
+
+@pytest.mark.asyncio
+async def test_the_range_that_an_error_names_is_answered_wherever_the_limit_falls():
+    chain = FakeChain()
+    for nonce in range(4):
+        transaction = sign_transaction(nonce)
+        chain.add([transaction], [outcome(transaction, logs=[log(TOPIC)])])
+    refused = 0
+    for limit in range(1_000, 2_400, 11):
+        node = FakeNode(chain=chain, limits=RpcLimits(response_max_bytes=limit))
+        answer = await node.ask("eth_getLogs", ALL)
+        if "error" in answer:
+            refused += 1
+            assert answer["error"]["code"] == -32005
+            first, last = re.search(r"range: \[(\w+), (\w+)\]", answer["error"]["message"]).groups()
+            logs = await node.result("eth_getLogs", {"fromBlock": first, "toBlock": last})
+            assert len(logs) == max(0, int(last, 16))
+    assert 0 < refused < len(range(1_000, 2_400, 11))
 
 
 @pytest.mark.asyncio
