@@ -744,6 +744,7 @@ def valid_requests(node):
         ("debug_traceTransaction", [tx, {"tracer": "callTracer", "tracerConfig": {"withLog": True}, "timeout": "5s"}]),
         ("debug_traceBlockByNumber", ["0x2", {"enableMemory": True, "limit": 5}]),
         ("debug_traceBlockByHash", [hexed(block.hash)]),
+        ("debug_traceBlock", [hexed(rlp.encode_list((block.header.encode(), b"\xc0")))]),
         (
             "debug_traceCall",
             [call, "latest", {"tracer": "prestateTracer", "stateOverrides": {contract: {"nonce": "0x1"}}}],

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from cybermiles.errors import InvalidTransaction
+from cybermiles.crypto.hashing import keccak256
+from cybermiles.errors import DecodingError, InvalidTransaction
 from cybermiles.execution.simulate import BlockOverride
 from cybermiles.rpc.block_references import (
     AtHash,
@@ -24,6 +25,8 @@ from cybermiles.rpc.quantities import encode_data, parse_address, parse_count, p
 from cybermiles.rpc.schemas import overrides_parser, parse_block_override, parse_call
 from cybermiles.rpc.traces.jobs import StorageRange, TraceBlock, TraceCall, TraceTransaction
 from cybermiles.rpc.traces.options import TraceOptions, parse_trace_options
+from cybermiles.types import rlp
+from cybermiles.types.primitives import Hash32
 
 if TYPE_CHECKING:
     from cybermiles.rpc.block_references import BlockReference
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
     from cybermiles.rpc.namespaces.eth_calls import EthCalls
     from cybermiles.rpc.ports import ChainReader, Executor, StateOverrides
     from cybermiles.rpc.schemas import CallObject
-    from cybermiles.types.primitives import Address, Hash32
+    from cybermiles.types.primitives import Address
 
 HASH_BYTES = 32
 """Of a hashed storage key."""
@@ -77,6 +80,12 @@ class DebugTraces:
                 name="debug_traceBlockByHash",
                 handler=self.trace_block,
                 params=(Param(parse_block_hash), options),
+                weight=50,
+            ),
+            Method(
+                name="debug_traceBlock",
+                handler=self.trace_block,
+                params=(Param(_encoded_block), options),
                 weight=50,
             ),
             Method(
@@ -185,6 +194,16 @@ class DebugTraces:
 
 def _shown(reference: BlockReference) -> str:
     return encode_data(reference.block_hash) if isinstance(reference, AtHash) else f"#{reference}"
+
+
+def _encoded_block(value: Json) -> AtHash:
+    """Return which block an encoding is, as `debug_getRawBlock` gives it: its header names it."""
+    try:
+        parts = rlp.as_list(rlp.decode(parse_data(value)))
+        header = rlp.as_list(parts[0] if parts else [])
+    except DecodingError as error:
+        raise ValueError(f"could not decode block: {error}") from None
+    return AtHash(Hash32(keccak256(rlp.encode(header))))
 
 
 def _key_start(value: Json) -> bytes:

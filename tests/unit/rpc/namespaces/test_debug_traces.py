@@ -63,7 +63,8 @@ async def test_a_block_is_traced_by_number_and_by_hash(node, source):
     height = source.head_height() - 1
     by_number = await node.result("debug_traceBlockByNumber", hex(height), CALLS)
     by_hash = await node.result("debug_traceBlockByHash", hexed(source.header(height).hash), CALLS)
-    assert by_number == by_hash
+    raw = await node.result("debug_getRawBlock", hex(height))
+    assert by_number == by_hash == await node.result("debug_traceBlock", raw, CALLS)
     assert [entry["txHash"] for entry in by_number] == [hexed(t.hash) for t in transactions(source)]
     for entry in by_number:
         assert entry["result"] == await node.result("debug_traceTransaction", entry["txHash"], CALLS)
@@ -161,6 +162,7 @@ async def test_storage_is_listed_in_the_middle_of_a_block_and_in_pages(node, sou
         ("debug_traceBlockByNumber", ["0x0"], "genesis is not traceable"),
         ("debug_traceBlockByNumber", ["0x999"], "block #2457 not found"),
         ("debug_traceBlockByHash", ["0x" + "11" * 32], "block 0x1111"),
+        ("debug_traceBlock", ["0xc1c0"], "not found"),
         ("debug_traceCall", [{}, "pending"], "tracing on top of pending is not supported"),
         ("debug_traceCall", [{}, "latest", {"txIndex": "0x1"}], "transaction index 1 out of range"),
         ("debug_storageRangeAt", ["0x1", 5, "0x" + "00" * 20, "0x", 1], "transaction index 5 out of range"),
@@ -181,6 +183,7 @@ async def test_what_is_not_there_is_refused_as_geth_refuses_it(node, method, par
     [
         ("debug_traceTransaction", ["0x" + "11" * 32, {"tracer": "{}"}]),
         ("debug_traceCall", [{}, "latest", {"stateOverrides": 5}]),
+        *[("debug_traceBlock", [raw]) for raw in ("0x", "0xc0ff", "0x80", "0xc180", "0x" + "c0" * 40)],
         ("debug_storageRangeAt", ["0x1", 0, "0x" + "00" * 20, "0x" + "00" * 33, 1]),
         ("debug_storageRangeAt", ["0x1", 0, "0x" + "00" * 20, "0x", 100_000]),
     ],
