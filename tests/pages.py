@@ -1,6 +1,7 @@
 """The pages of docs/ that are made from code: `python -m tests.pages` writes them, tests compare them.
 
-settings.md has every configuration key, metrics.md every metric, each with the words that stand beside it in the code.
+settings.md has every configuration key, metrics.md every metric, rpc-methods.md every method of JSON-RPC, each with the words that stand beside
+it in the code.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from cybermiles.node import config
 from cybermiles.node.metrics import create_metrics
 from cybermiles.p2p.config import P2PConfig
 from cybermiles.rpc.config import RpcLimits
+from cybermiles.rpc.openrpc.document import describe
 from cybermiles.rpc.verification.config import VerifyLimits
 from cybermiles.runtime.metrics import field_docstrings
+from tests.fakes.rpc import FakeNode
 
 DOCS = Path(__file__).parents[1] / "docs"
 GROUPS = (
@@ -38,6 +41,12 @@ TOML arrays, and comma-separated in the environment. `cmt config show --origin` 
 `consensus.timeout_…` are local: nodes of one network may differ, and a slow network wants longer ones everywhere. The least time between blocks is
 a chain parameter; `consensus.block_interval_ms` replaces it for this node alone. Nodes follow whoever starts a height, so leave it at 0 on a
 network of others.
+"""
+METHODS = """\
+# JSON-RPC methods
+
+All of them with what they take and answer, in the words of the code. `?` marks what may be left out; what is special here, limits and
+errors are in [rpc.md](rpc.md). `rpc_discover` answers the same as an OpenRPC document, with every schema. This page is made from the code.
 """
 METRICS = """\
 # Metrics
@@ -75,6 +84,33 @@ def metrics_page():
     )
 
 
+def methods_page():
+    """Every method of every namespace, from the document that `rpc_discover` answers."""
+    text, namespace = METHODS, None
+    for method in describe(FakeNode().dispatcher._methods.values())["methods"]:
+        if method["tags"][0]["name"] != namespace:
+            namespace = method["tags"][0]["name"]
+            text += f"\n## {namespace}\n\n| method | arguments | result |\n| --- | --- | --- |\n"
+        arguments = ", ".join(
+            f"{param['name']}{'' if param['required'] else '?'}: {_kind(param['schema'])}" for param in method["params"]
+        )
+        text += _row(f"`{method['name']}`", arguments, f"{_kind(method['result']['schema'])}. {method['summary']}")
+    return text
+
+
+def _kind(schema):
+    """Return a schema in a word or two."""
+    if "$ref" in schema:
+        return schema["$ref"].rpartition("/")[2]
+    if "anyOf" in schema:
+        return " or ".join(map(_kind, schema["anyOf"]))
+    if schema.get("type") == "array":
+        return f"list of {_kind(schema['items'])}" if "items" in schema else "list"
+    if "properties" in schema:
+        return f"{{{', '.join(schema['properties'])}}}"
+    return "false" if schema.get("const") is False else schema.get("type", "any")
+
+
 def _presets():
     lines = []
     for name, preset in config._PRESETS.items():
@@ -99,7 +135,7 @@ def _row(*cells):
     return "|" + "|".join(f" {cell} " if cell else " " for cell in cells) + "|\n"
 
 
-PAGES = {"settings.md": settings_page, "metrics.md": metrics_page}
+PAGES = {"settings.md": settings_page, "metrics.md": metrics_page, "rpc-methods.md": methods_page}
 
 if __name__ == "__main__":
     for name, page in PAGES.items():

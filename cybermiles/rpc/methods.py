@@ -85,6 +85,8 @@ class Param(Generic[T]):
     parse: Callable[[Json], T]
     default: T | _Missing = REQUIRED
     """Stands for a missing or null argument."""
+    schema: dict[str, Any] | None = None
+    """JSON schema, where neither the parser nor the argument's name says it (`rpc.openrpc.schemas`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

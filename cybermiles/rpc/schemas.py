@@ -37,19 +37,23 @@ MAX_TOPICS = 4
 """LOG4 is the EVM's largest."""
 
 
-def _slot(value: Any) -> int:  # noqa: ANN401  (pydantic hands over whatever JSON held)
+def parse_slot_field(value: Any) -> int:  # noqa: ANN401  (pydantic hands over whatever JSON held)
+    """Return a storage key or value as a number."""
     return parse_slot(value)[0]
 
 
-def _block_number(value: Any) -> BlockNumber | None:  # noqa: ANN401
+def parse_number_field(value: Any) -> BlockNumber | None:  # noqa: ANN401
+    """Return a tag or height, None for null."""
     return None if value is None else parse_block_number(value)
 
 
-def _many_addresses(value: Any) -> Any:  # noqa: ANN401
+def many_addresses(value: Any) -> Any:  # noqa: ANN401
+    """Return a list of addresses for one or many."""
     return value if isinstance(value, list) or value is None else [value]
 
 
-def _alternatives(value: Any) -> Any:  # noqa: ANN401
+def alternatives(value: Any) -> Any:  # noqa: ANN401
+    """Return a list of alternatives for each topic position."""
     if not isinstance(value, list):
         return value
     return [[] if entry is None else entry if isinstance(entry, list) else [entry] for entry in value]
@@ -60,8 +64,8 @@ Uint64: TypeAlias = Annotated[int, BeforeValidator(parse_uint64)]
 Data: TypeAlias = Annotated[bytes, BeforeValidator(parse_data)]
 AddressData: TypeAlias = Annotated[bytes, BeforeValidator(parse_address)]
 HashData: TypeAlias = Annotated[bytes, BeforeValidator(parse_hash)]
-Slot: TypeAlias = Annotated[int, BeforeValidator(_slot)]
-Number: TypeAlias = Annotated[Any, BeforeValidator(_block_number)]
+Slot: TypeAlias = Annotated[int, BeforeValidator(parse_slot_field)]
+Number: TypeAlias = Annotated[Any, BeforeValidator(parse_number_field)]
 
 
 class _Model(BaseModel):
@@ -233,8 +237,8 @@ class FilterObject(_Model):
     from_block: Number = Field(alias="fromBlock", default=None)
     to_block: Number = Field(alias="toBlock", default=None)
     block_hash: HashData | None = Field(alias="blockHash", default=None)
-    address: Annotated[list[AddressData] | None, BeforeValidator(_many_addresses)] = None
-    topics: Annotated[list[list[HashData]] | None, BeforeValidator(_alternatives)] = None
+    address: Annotated[list[AddressData] | None, BeforeValidator(many_addresses)] = None
+    topics: Annotated[list[list[HashData]] | None, BeforeValidator(alternatives)] = None
 
     def to_query(self, limits: RpcLimits) -> LogQuery:
         """Return the domain value. Raises ValueError where it is over a limit."""

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from cybermiles.rpc.config import PRIVATE_NAMESPACES
 from cybermiles.rpc.dispatcher import Dispatcher
 from cybermiles.rpc.filters import FilterRegistry, IdSource
-from cybermiles.rpc.methods import Method
 from cybermiles.rpc.namespaces.admin import Admin
 from cybermiles.rpc.namespaces.cmt import Cmt
 from cybermiles.rpc.namespaces.cmt_build import CmtBuild
@@ -32,6 +31,7 @@ from cybermiles.rpc.namespaces.eth_state import EthState
 from cybermiles.rpc.namespaces.eth_transactions import EthTransactions
 from cybermiles.rpc.namespaces.net import Net
 from cybermiles.rpc.namespaces.ots import Ots
+from cybermiles.rpc.namespaces.rpc import Rpc
 from cybermiles.rpc.namespaces.txpool import TxPool
 from cybermiles.rpc.namespaces.web3 import Web3
 from cybermiles.rpc.serializers import Serializer
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from cybermiles.rpc.config import RpcConfig, RpcLimits
-    from cybermiles.rpc.jsonrpc import Json
+    from cybermiles.rpc.methods import Method
     from cybermiles.rpc.operator_pages import OperatorPages
     from cybermiles.rpc.ports import (
         ChainReader,
@@ -154,8 +154,6 @@ def _public(config: RpcConfig, namespaces: Iterable[str]) -> list[str]:
 def _dispatcher(
     methods: Iterable[Method], namespaces: dict[str, None], limits: RpcLimits, observer: Observer | None
 ) -> Dispatcher:
-    """Return a dispatcher of the methods in these namespaces, and of `rpc_modules`."""
-    modules: Json = {name: "1.0" for name in namespaces}  # noqa: C420  (a typed dict of Json)
+    """Return a dispatcher of the methods in these namespaces, and of `rpc_*`."""
     served = [method for method in methods if method.name.partition("_")[0] in namespaces]
-    served.append(Method(name="rpc_modules", handler=lambda: modules))
-    return Dispatcher(served, limits=limits, observer=observer)
+    return Dispatcher([*served, *Rpc(namespaces, served).methods()], limits=limits, observer=observer)

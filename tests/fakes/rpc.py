@@ -739,6 +739,7 @@ def valid_requests(node):
         ("cmt_queryProposals", ["latest"]),
         *system_requests(sender),
         ("rpc_modules", []),
+        ("rpc_discover", []),
         *[(f"debug_getRaw{name}", ["0x2"]) for name in ("Header", "Block", "Receipts")],
         ("debug_getRawTransaction", [tx]),
         ("debug_traceTransaction", [tx, {"tracer": "callTracer", "tracerConfig": {"withLog": True}, "timeout": "5s"}]),

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from cybermiles.chain.reading import nearest
 from cybermiles.errors import ConfigError
@@ -65,7 +65,7 @@ class CmtBuild:
             Method(
                 name=f"cmt_build{entry['name'][0].upper()}{entry['name'][1:]}",
                 handler=self.build,
-                params=(Param(partial(_parse_draft, interface, entry)),),
+                params=(Param(partial(_parse_draft, interface, entry), schema=_draft_schema(entry)),),
                 weight=WEIGHT,
             )
             for interface in INTERFACES
@@ -99,6 +99,16 @@ def _parse_draft(interface: str, entry: Entry, value: Json) -> Draft:
     except EncodingError as error:
         raise ValueError(str(error)) from error
     return Draft(sender, SystemCall(ADDRESSES[interface], data, coins))
+
+
+def _draft_schema(entry: Entry) -> dict[str, Any]:
+    keys = _keys(entry)
+    return {
+        "type": "object",
+        "properties": {key: {} for key in keys},
+        "additionalProperties": False,
+        "required": ["from"],
+    }
 
 
 def _keys(entry: Entry) -> list[str]:

@@ -85,7 +85,7 @@ class DebugTraces:
             Method(
                 name="debug_traceBlock",
                 handler=self.trace_block,
-                params=(Param(_encoded_block), options),
+                params=(Param(parse_encoded_block), options),
                 weight=50,
             ),
             Method(
@@ -196,7 +196,7 @@ def _shown(reference: BlockReference) -> str:
     return encode_data(reference.block_hash) if isinstance(reference, AtHash) else f"#{reference}"
 
 
-def _encoded_block(value: Json) -> AtHash:
+def parse_encoded_block(value: Json) -> AtHash:
     """Return which block an encoding is, as `debug_getRawBlock` gives it: its header names it."""
     try:
         parts = rlp.as_list(rlp.decode(parse_data(value)))

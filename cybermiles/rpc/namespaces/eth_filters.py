@@ -43,7 +43,7 @@ class EthFilters:
 
     def methods(self) -> tuple[Method, ...]:
         """Return the table of methods."""
-        query, own = (Param(self._parse_query),), (Param(_parse_id),)
+        query, own = (Param(self._parse_query),), (Param(parse_id),)
         return (
             Method(name="eth_getLogs", handler=self.get_logs, params=query, weight=10),
             Method(name="eth_newFilter", handler=self.new_filter, params=query, with_context=True),
@@ -60,7 +60,7 @@ class EthFilters:
             Method(
                 name="eth_subscribe",
                 handler=self.subscribe,
-                params=(Param(parse_kind), Param(_any, default=None)),
+                params=(Param(parse_kind), Param(parse_anything, default=None)),
                 with_context=True,
             ),
             Method(name="eth_unsubscribe", handler=self.unsubscribe, params=own, with_context=True),
@@ -108,11 +108,13 @@ def _connection(context: Context) -> Connection:
     return context.connection
 
 
-def _parse_id(value: Json) -> str:
+def parse_id(value: Json) -> str:
+    """Return the id of a filter or a subscription."""
     if not isinstance(value, str):
         raise ValueError("an id is a hex string")  # noqa: TRY004
     return value.lower()
 
 
-def _any(value: Json) -> Json:
+def parse_anything(value: Json) -> Json:
+    """Return it as it is: what it may be depends on another argument."""
     return value

@@ -52,8 +52,8 @@ class Ots:
     def methods(self) -> tuple[Method, ...]:
         """Return the table of methods."""
         address, count = Param(parse_address), Param(parse_count)
-        block, by_hash, size = Param(_parse_block), Param(parse_block_hash), Param(self._parse_page_size)
-        at = Param(parse_block_reference, default=Tag.LATEST)
+        block, by_hash, size = Param(parse_block), Param(parse_block_hash), Param(self._parse_page_size)
+        at: Param[BlockReference] = Param(parse_block_reference, default=Tag.LATEST)
         search = (address, count, size)
         return (
             Method(name="ots_getApiLevel", handler=self.api_level),
@@ -166,6 +166,6 @@ class Ots:
         return size
 
 
-def _parse_block(value: Json) -> BlockReference:
+def parse_block(value: Json) -> BlockReference:
     """Return a block by number, which Otterscan writes as a JSON number, or by tag."""
     return parse_count(value) if isinstance(value, int) else parse_block_number(value)
