@@ -18,6 +18,7 @@ from pathlib import Path
 
 from cybermiles.crypto.hashing import keccak256
 from cybermiles.crypto.secp256k1 import sign as sign_digest
+from cybermiles.rpc.traces.flat_calls import TracePlace
 from cybermiles.rpc.traces.options import make_tracer, parse_trace_options
 from cybermiles.state.reader import NoState
 from cybermiles.state.world import WorldState
@@ -41,6 +42,11 @@ TRACES = {
     "mux": {"tracer": "muxTracer", "tracerConfig": MUX},
     "calls": {"tracer": "callTracer"},
     "top": {"tracer": "callTracer", "tracerConfig": {"onlyTopCall": True, "withLog": True}},
+    "flat": {"tracer": "flatCallTracer"},
+    "parity": {
+        "tracer": "flatCallTracer",
+        "tracerConfig": {"convertParityErrors": True, "includePrecompiles": True},
+    },
     "diff": {"tracer": "prestateTracer", "tracerConfig": {"diffMode": True}},
     "bare": {"tracer": "prestateTracer", "tracerConfig": {"disableCode": True, "disableStorage": True}},
     "empty": {"tracer": "prestateTracer", "tracerConfig": {"includeEmpty": True}},
@@ -134,9 +140,10 @@ def run_ours(case):
     answers = [{} for _ in case["transactions"]]
     for name, options in TRACES.items():
         world, logs = world_of(case["alloc"]), 0
-        for item, answer in zip(case["transactions"], answers, strict=True):
+        for index, (item, answer) in enumerate(zip(case["transactions"], answers, strict=True)):
             signed = sign(item)
-            tracer, rendered = make_tracer(parse_trace_options(options), ByteBudget(1 << 30), logs)
+            place = TracePlace(None, 10, signed.hash, index, logs)
+            tracer, rendered = make_tracer(parse_trace_options(options), ByteBudget(1 << 30), place)
             price = signed.effective_gas_price(0)
             result = backend.execute_transaction(
                 world, context(), signed, gas_price=price, compute_units=None, tracer=tracer
@@ -195,11 +202,14 @@ REASONS = (
         "sizes that no gas could pay are out of gas here",
         lambda theirs, ours: str(theirs).endswith("gas uint64 overflow") and str(ours) != "None",
     ),
-    ("geth says how; here the call failed", lambda theirs, ours: ours == "precompile failed"),
+    ("geth says how; here the call failed", lambda theirs, ours: ours in ("precompile failed", "Built-in failed")),
     ("geth names opcodes of forks that may come", lambda theirs, ours: str(ours).endswith(" not defined")),
     (
         "an opcode that fails for two reasons has one of them",
-        lambda theirs, ours: theirs == "out of gas" and ours in ("write protection", "return data out of bounds"),
+        lambda theirs, ours: (
+            str(theirs).lower() == "out of gas"
+            and ours in ("write protection", "return data out of bounds", "Out of bounds")
+        ),
     ),
 )
 """Differences that are none of ours, and how they look."""

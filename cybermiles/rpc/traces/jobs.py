@@ -14,6 +14,7 @@ from cybermiles.errors import InvariantViolation
 from cybermiles.execution.simulate import BlockOverride, Simulation
 from cybermiles.rpc.jsonrpc import RESPONSE_TOO_LARGE, SERVER_ERROR, RawJson, RpcError
 from cybermiles.rpc.quantities import encode_data, encode_word
+from cybermiles.rpc.traces.flat_calls import TracePlace
 from cybermiles.rpc.traces.options import make_tracer
 from cybermiles.state.trie import slot_key
 from cybermiles.state.walk import leaves
@@ -53,7 +54,9 @@ class TraceTransaction:
         with _bounded(self.max_bytes):
             replay = _replay(source, self.height)
             replay.advance(self.index)
-            tracer, rendered = make_tracer(self.options, ByteBudget(self.max_bytes), replay.logs)
+            tracer, rendered = make_tracer(
+                self.options, ByteBudget(self.max_bytes), _place(source, replay, self.height, self.index)
+            )
             for _ in replay.trace(lambda _index: tracer, last=self.index + 1):
                 pass
             return RawJson(rendered.render())
@@ -76,7 +79,7 @@ class TraceBlock:
 
             def tracer_of(index: int) -> Tracer:
                 budget.take(_HASH_BYTES)
-                tracer, made[index] = make_tracer(self.options, budget, replay.logs)
+                tracer, made[index] = make_tracer(self.options, budget, _place(source, replay, self.height, index))
                 return tracer
 
             parts = []
@@ -170,3 +173,9 @@ def _replay(source: JobSource, height: int) -> Replay:
     if height == 0:
         raise RpcError(SERVER_ERROR, "genesis is not traceable")
     return source.replay(height)
+
+
+def _place(source: JobSource, replay: Replay, height: int, index: int) -> TracePlace:
+    header = source.header(height)
+    block_hash = None if header is None else header.hash
+    return TracePlace(block_hash, height, replay.transactions[index].hash, index, replay.logs)

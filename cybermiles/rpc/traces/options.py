@@ -7,11 +7,12 @@ states are kept or not.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from orjson import dumps
 
 from cybermiles.rpc.traces.calls import CallTracer, FourByteTracer, NoopTracer
+from cybermiles.rpc.traces.flat_calls import FlatCallTracer, TracePlace
 from cybermiles.rpc.traces.prestate import PrestateTracer
 from cybermiles.rpc.traces.struct_logs import StructLogger
 from cybermiles.vm.tracing import Tracer, Tracers
@@ -22,11 +23,14 @@ if TYPE_CHECKING:
     from cybermiles.rpc.jsonrpc import Json
     from cybermiles.vm.tracing import ByteBudget
 
+_RenderedTracer: TypeAlias = StructLogger | CallTracer | FlatCallTracer | PrestateTracer | FourByteTracer | NoopTracer
+NOWHERE = TracePlace()
 MAX_MUXED = 8
-"""Tracers in one `muxTracer`: there are five kinds."""
+"""Tracers in one `muxTracer`: there are five kinds that can be in one."""
 _FLAGS = {
     "callTracer": ("onlyTopCall", "withLog"),
     "prestateTracer": ("diffMode", "disableCode", "disableStorage", "includeEmpty"),
+    "flatCallTracer": ("convertParityErrors", "includePrecompiles"),
     "4byteTracer": (),
     "noopTracer": (),
 }
@@ -81,14 +85,15 @@ def parse_trace_options(value: Json) -> TraceOptions:
     return _named(tracer, given.get("tracerconfig", {}))
 
 
-def make_tracer(options: TraceOptions, budget: ByteBudget, first_log: int = 0) -> tuple[Tracer, Rendered]:
-    """Return a new tracer, and what renders its result: the same object. `first_log`: logs of the block before it."""
+def make_tracer(options: TraceOptions, budget: ByteBudget, place: TracePlace = NOWHERE) -> tuple[Tracer, Rendered]:
+    """Return a new tracer, and what renders its result: the same object. `place` is that of what is traced."""
     if options.tracer == "muxTracer":
-        mux = _Mux([(name, make_tracer(part, budget, first_log)) for name, part in options.parts])
+        mux = _Mux([(name, make_tracer(part, budget, place)) for name, part in options.parts])
         return mux, mux
-    makers: dict[str | None, Callable[[], StructLogger | CallTracer | PrestateTracer | FourByteTracer | NoopTracer]] = {
+    makers: dict[str | None, Callable[[], _RenderedTracer]] = {
         None: lambda: StructLogger(budget, options.struct),
-        "callTracer": lambda: CallTracer(budget, options.flags, first_log),
+        "callTracer": lambda: CallTracer(budget, options.flags, place.first_log),
+        "flatCallTracer": lambda: FlatCallTracer(budget, options.flags, place),
         "prestateTracer": lambda: PrestateTracer(budget, options.flags),
         "4byteTracer": lambda: FourByteTracer(budget),
         "noopTracer": NoopTracer,

@@ -85,6 +85,7 @@ def test_no_more_steps_than_the_limit():
         {"tracer": "callTracer"},
         {"tracer": "prestateTracer", "tracerConfig": {"disableCode": True}},
         {"tracer": "4byteTracer"},
+        {"tracer": "flatCallTracer", "tracerConfig": {"includePrecompiles": True}},
         {"tracer": "muxTracer", "tracerConfig": {"callTracer": {}, "prestateTracer": None}},
     ],
 )
@@ -127,7 +128,7 @@ def test_a_wrong_configuration_is_refused_in_words(options, message):
 
 def test_every_tracer_is_named_when_one_is_not_known():
     with pytest.raises(ValueError, match="unknown") as caught:
-        parse_trace_options({"tracer": "flatCallTracer"})
+        parse_trace_options({"tracer": "bigramTracer"})
     assert all(name in str(caught.value) for name in TRACERS)
 
 
