@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cybermiles.chain.params import ChainParams
 from cybermiles.conformance.backend import ForkedBackend
 from cybermiles.conformance.blocks import foreign_block, read_blocks
+from cybermiles.conformance.errors import ForeignChainError
 from cybermiles.conformance.genesis import read_genesis
 from cybermiles.conformance.transition import Ancestry, BlockTransition, block_context, execute_block
 from cybermiles.errors import StorageError
@@ -213,5 +214,17 @@ class ForeignChain:
 
 
 def load_chain(genesis: bytes, blocks: bytes) -> ForeignChain:
-    """Return the chain in the bytes of a genesis file and a chain file. Raises ForeignChainError."""
-    return ForeignChain(read_genesis(genesis), list(read_blocks(blocks)))
+    """Return the chain in the bytes of a genesis file and a chain file, which may begin with block 0 or with block 1.
+
+    Raises ForeignChainError.
+    """
+    start = read_genesis(genesis)
+    following = list(read_blocks(blocks))
+    if following and following[0].header.height == 0:
+        first = following.pop(0).header
+        if first.hash != start.header.hash:
+            raise ForeignChainError(
+                f"the chain file begins with block 0 {first.hash.hex()}, but the genesis file makes block 0 "
+                f"{start.header.hash.hex()}"
+            )
+    return ForeignChain(start, following)

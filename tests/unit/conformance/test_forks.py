@@ -35,3 +35,25 @@ def test_an_ommer_is_paid_for_its_distance(mined):
     chain = load_chain(genesis, chain_file)
     reward = 3 * 10**18 * 7 // 8
     assert chain.state(OMMER_HEIGHT).account(OMMER_COINBASE).balance == reward
+
+
+def test_a_file_may_begin_with_block_0_of_the_same_chain_only(mined):
+    genesis, chain_file, blocks = mined
+    block_0 = load_chain(genesis, b"").foreign(0)
+    assert load_chain(genesis, block_0.encode() + chain_file).head.hash == blocks[-1].hash
+    other = load_chain(genesis.replace(b"10000000", b"10000001", 1), b"").foreign(0)
+    with pytest.raises(ForeignChainError, match="begins with block 0"):
+        load_chain(genesis, other.encode() + chain_file)
+
+
+@pytest.mark.parametrize(
+    ("genesis", "message"),
+    [
+        (b"{}", "the genesis file is not one of geth's"),
+        (b"[]", "the genesis file is not one of geth's"),
+        (b'{"config": {"chainId": 1, "amsterdamTime": 5}, "gasLimit": "0x1"}', "config.amsterdamTime"),
+    ],
+)
+def test_a_genesis_file_that_is_none_is_refused_in_words(genesis, message):
+    with pytest.raises(ForeignChainError, match=message):
+        load_chain(genesis, b"")
