@@ -82,8 +82,8 @@ class ChainApplication:
 
     @property
     def base(self) -> int:
-        """The lowest height that `load` returns, once there is one: 1, as blocks are never deleted."""
-        return self._database.blocks.oldest() or 1
+        """The lowest height that `load` returns, once there is one: 1, or that of the snapshot it began with."""
+        return self._database.blocks.base
 
     @property
     def height(self) -> int:

@@ -63,10 +63,14 @@ class ChainView:
         return head.height
 
     def header(self, height: int) -> Header | None:
+        """Return a committed header, None above the head; and where the node has nothing of a block but its header."""
+        if 0 < height < self._database.blocks.base:
+            return None
         return self._database.blocks.header(height)
 
     def height_of(self, block_hash: Hash32) -> int | None:
-        return self._database.blocks.height_of(block_hash)
+        height = self._database.blocks.height_of(block_hash)
+        return None if height is None or 0 < height < self._database.blocks.base else height
 
     def block(self, height: int) -> Block | None:
         return self._database.blocks.block(height)

@@ -15,12 +15,24 @@ import tomllib
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from cybermiles.consensus.core.timeouts import Timeouts
 from cybermiles.errors import ConfigError
 from cybermiles.mempool.limits import PoolLimits
 from cybermiles.node.rpc_access import rpc_config
+from cybermiles.node.sections import (
+    ConsensusSection,
+    LogSection,
+    MetricsSection,
+    NodeSection,
+    P2PSection,
+    RpcSection,
+    Section,
+    StateSyncSection,
+    StorageSection,
+    VerifySection,
+)
 from cybermiles.p2p.config import P2PConfig
 from cybermiles.p2p.identity import Endpoint, PeerAddress, parse_node_id
 from cybermiles.rpc.config import RpcConfig, RpcLimits
@@ -34,104 +46,8 @@ ENVIRONMENT_PREFIX = "CMT_"
 NETWORKS = ("devnet", "testnet", "mainnet")
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=False, frozen=True)
-
-
-S = TypeVar("S", bound=_Section)
+S = TypeVar("S", bound=Section)
 T = TypeVar("T")
-
-
-class NodeSection(_Section):
-    """[node]."""
-
-    network: str = Field("devnet", pattern="^(devnet|testnet|mainnet)$", description="Named network.")
-    keep_states: int = Field(1024, ge=0, description="State roots kept for historical queries; 0 keeps all.")
-
-
-class ConsensusSection(_Section):
-    """[consensus]; the times of `consensus.core.timeouts.Timeouts` are keys here too, with `timeout_` before."""
-
-    create_empty_blocks: bool = Field(
-        default=True, description="Make a block every interval, even without transactions."
-    )
-    block_interval_ms: int = Field(0, ge=0, le=600_000, description="Least time between blocks; 0: the chain's.")
-    rebroadcast_ms: int = Field(5_000, ge=100, le=600_000, description="How often a node that waits repeats itself.")
-    double_sign_check_height: int = Field(
-        10, ge=0, le=1_000, description="Recent commits searched for signatures that the signer's state lacks."
-    )
-
-
-class StorageSection(_Section):
-    """[storage]."""
-
-    cache_mb: int = Field(64, ge=8, le=65_536, description="LevelDB block cache.")
-
-
-class LogSection(_Section):
-    """[log]."""
-
-    level: str = Field("info", description='Level, or levels by component: "consensus=debug,info".')
-    format: str = Field("auto", pattern="^(auto|console|json)$", description="auto: console on a terminal.")
-
-
-class RpcSection(_Section):
-    """[rpc]; the limits of `rpc.config.RpcLimits` are keys here too."""
-
-    enabled: bool = Field(default=True, description="Serve JSON-RPC.")
-    host: str = Field("127.0.0.1", description="Address to listen on.")
-    port: int = Field(8545, ge=0, le=65_535, description="HTTP and WebSocket; 0 takes a free one.")
-    vhosts: tuple[str, ...] = Field(RpcConfig().vhosts, description="Accepted Host headers.")
-    cors_origins: tuple[str, ...] = Field((), description='Web origins; the preset "wallets".')
-    namespaces: tuple[str, ...] = Field(RpcConfig().namespaces, description="Method prefixes served.")
-    websocket_namespaces: tuple[str, ...] = Field((), description="The same for WebSockets; empty: as `namespaces`.")
-    token_file: str = Field("", description="File with the bearer token for private namespaces; empty: no token.")
-    ipc: bool = Field(default=True, description="Serve every namespace to this user at `HOME/cmt.ipc`.")
-    trusted_proxies: tuple[str, ...] = Field(
-        RpcConfig().trusted_proxies, description="Addresses and networks whose X-Forwarded-For is believed."
-    )
-    loopback_exempt: bool = Field(default=True, description="Leave this machine out of the limits of one address.")
-    method_rates: tuple[str, ...] = Field(
-        RpcConfig().method_rates, description='"method=number": requests a second of one address for a method.'
-    )
-
-
-class P2PSection(_Section):
-    """[p2p]; the limits and times of `p2p.config.P2PConfig` are keys here too."""
-
-    enabled: bool = Field(default=True, description="Talk to other nodes.")
-    listen_host: str = Field(P2PConfig().listen_host, min_length=1, description="Address to listen on.")
-    listen_port: int = Field(P2PConfig().listen_port, ge=0, le=65_535, description="0 takes a free one.")
-    external_address: str = Field("", description="host:port where peers reach this node, if that differs.")
-    moniker: str = Field("", pattern="^[ -~]{0,64}$", description="A name for people.")
-    persistent_peers: tuple[str, ...] = Field((), description="id@host:port of nodes to stay connected with.")
-    seeds: tuple[str, ...] = Field((), description="id@host:port of nodes to ask for addresses.")
-    private_ids: tuple[str, ...] = Field((), description="Ids of nodes whose addresses are told to nobody.")
-    pex: bool = Field(default=True, description="Learn addresses from peers and tell them.")
-    seed_mode: bool = Field(default=False, description="Only collect and tell addresses.")
-    allow_private_addresses: bool = Field(
-        default=False, description="Take addresses the Internet does not route; for test and closed networks."
-    )
-
-
-class MetricsSection(_Section):
-    """[metrics]."""
-
-    listen: str = Field(
-        "",
-        description="host:port that serves /metrics, /status, /readyz and /livez apart from JSON-RPC; empty: none.",
-    )
-
-
-class VerifySection(_Section):
-    """[verify]; the limits of `rpc.verification.config.VerifyLimits` are keys here too."""
-
-    enabled: bool = Field(default=False, description="Serve `/api`, where contracts' sources are verified.")
-    solc: tuple[str, ...] = Field(
-        (),
-        description='Command of the compiler; "{version}" in it becomes "0.8.30+commit.73712a01", "{short}" "0.8.30". '
-        "Empty: nothing is recompiled, only metadata compared.",
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +78,12 @@ class NodeConfig:
     verify: VerifyConfig | None
     """None serves no `/api`."""
     mempool: PoolLimits
+    state_sync: StateSyncSection
     settings: tuple[Setting, ...]
     """Every key with its value and origin, for `cmt config show --origin`."""
 
 
-_SECTIONS: dict[str, type[_Section]] = {
+_SECTIONS: dict[str, type[Section]] = {
     "node": NodeSection,
     "consensus": ConsensusSection,
     "storage": StorageSection,
@@ -175,6 +92,7 @@ _SECTIONS: dict[str, type[_Section]] = {
     "p2p": P2PSection,
     "metrics": MetricsSection,
     "verify": VerifySection,
+    "state_sync": StateSyncSection,
 }
 _TIMEOUTS: dict[str, Any] = {f"timeout_{field.name}": field.default for field in fields(Timeouts)}
 _P2P_LIMITS: dict[str, Any] = {
@@ -252,6 +170,7 @@ def _build(home: Path, values: dict[str, Any], origins: dict[str, str]) -> NodeC
     p2p = _validate("p2p", P2PSection, values, origins)
     metrics = _validate("metrics", MetricsSection, values, origins)
     verify = _validate("verify", VerifySection, values, origins)
+    state_sync = _validate("state_sync", StateSyncSection, values, origins)
     verify_limits = _integers("verify", _VERIFY_LIMITS, values, origins, positive=_ALL)
     rpc_limits = _integers("rpc", _RPC_LIMITS, values, origins)
     pool_limits = _integers("mempool", _POOL_LIMITS, values, origins)
@@ -271,6 +190,7 @@ def _build(home: Path, values: dict[str, Any], origins: dict[str, str]) -> NodeC
         ("metrics", metrics),
         ("verify", verify),
         ("verify", verify_limits.items()),
+        ("state_sync", state_sync),
     ]
     effective = {f"{section}.{name}": value for section, table in tables for name, value in table}
     return NodeConfig(
@@ -293,6 +213,7 @@ def _build(home: Path, values: dict[str, Any], origins: dict[str, str]) -> NodeC
         metrics_listen=_parsed("metrics.listen", Endpoint.parse, metrics.listen, origins) if metrics.listen else None,
         verify=VerifyConfig(solc=verify.solc, limits=VerifyLimits(**verify_limits)) if verify.enabled else None,
         mempool=PoolLimits(**pool_limits),
+        state_sync=state_sync,
         settings=tuple(Setting(key, effective[key], origins[key]) for key in sorted(effective)),
     )
 

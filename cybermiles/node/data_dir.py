@@ -10,6 +10,8 @@ HOME/keys/retired/ADDRESS/       validator keys used before, with their states
 HOME/keystore/                   accounts, Web3 Secret Storage
 HOME/data/chain/                 blocks, state, indexes (LevelDB)
 HOME/data/wal/                   the height in progress
+HOME/data/snapshots/             snapshots made for others
+HOME/data/incoming/              chunks of a state on its way in
 HOME/data/addresses.json         where other nodes are
 HOME/verified/                   sources of verified contracts; not part of the chain
 HOME/node.lock                   process id of the node that runs here, which holds a lock on it
@@ -78,6 +80,14 @@ class DataDir:
     @property
     def chain(self) -> Path:
         return self.home / "data" / "chain"
+
+    @property
+    def snapshots(self) -> Path:
+        return self.home / "data" / "snapshots"
+
+    @property
+    def incoming(self) -> Path:
+        return self.home / "data" / "incoming"
 
     @property
     def wal(self) -> Path:

@@ -21,6 +21,7 @@ from cybermiles.p2p.reactors.consensus import ConsensusReactor
 from cybermiles.p2p.reactors.evidence import EvidenceReactor
 from cybermiles.p2p.reactors.mempool import MempoolReactor
 from cybermiles.p2p.reactors.pex import PexReactor
+from cybermiles.p2p.reactors.state_sync import StateSyncReactor
 from cybermiles.p2p.switch import Environment, Switch
 from cybermiles.p2p.transport import TcpNetwork
 from cybermiles.rpc.ports import SyncProgress
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from cybermiles.node.config import NodeConfig
     from cybermiles.node.data_dir import DataDir
     from cybermiles.node.metrics import NodeMetrics
+    from cybermiles.node.snapshots import Snapshots
     from cybermiles.rpc.node_status import PeerStatus
     from cybermiles.runtime.clock import Clock
     from cybermiles.runtime.executor import Worker
@@ -54,6 +56,7 @@ class Parts:
     evidence: EvidencePool
     application: ChainApplication
     metrics: NodeMetrics
+    snapshots: Snapshots
     clock: Clock
     disk: Worker
     """The thread that waits for files."""
@@ -86,6 +89,8 @@ class NodeNetwork:
         self.sync.join(self._blocks)
         self._transactions = MempoolReactor(parts.mempool, lambda: self.sync.is_catching_up, clock)
         self._evidence = EvidenceReactor(parts.evidence, self._consensus.peer_height, clock, arrived=runner.wake)
+        self._snapshots = parts.snapshots
+        self._states = StateSyncReactor(parts.snapshots, clock)
         self._addresses = PexReactor(config.p2p, book, clock) if config.p2p.pex else None
         self.switch = Switch(
             config.p2p,
@@ -97,7 +102,14 @@ class NodeNetwork:
             ),
             [
                 reactor
-                for reactor in (self._consensus, self._transactions, self._evidence, self._blocks, self._addresses)
+                for reactor in (
+                    self._consensus,
+                    self._transactions,
+                    self._evidence,
+                    self._blocks,
+                    self._states,
+                    self._addresses,
+                )
                 if reactor is not None
             ],
             Environment(network=TcpNetwork(), clock=clock, randomness=randomness, book_file=book_file),
@@ -116,6 +128,8 @@ class NodeNetwork:
             "evidence gossip": self._evidence.run(),
             "block service": self._blocks.run(),
             "block sync": self.sync.run(),
+            "state service": self._states.run(),
+            "snapshots": self._snapshots.run(),
             "switch": self.switch.run(),
         }
         if self._addresses is not None:

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import signal
 from typing import TYPE_CHECKING
 
 from cybermiles.errors import ConfigError
 from cybermiles.node.data_dir import DataDir
 from cybermiles.node.metrics import count_events, measure_loop
+from cybermiles.node.state_sync import sync_state
 from cybermiles.node.wiring import Workers, build, open_workers
 from cybermiles.runtime.logging import configure, get_logger
-from cybermiles.runtime.tasks import Supervisor
+from cybermiles.runtime.tasks import Supervisor, stop_on_signals
 from cybermiles.vm.pyevm.startup import prepare_runtime, probe_execution
 
 if TYPE_CHECKING:
@@ -55,15 +55,17 @@ async def _run(
     banner: Callable[[str], None] | None,
 ) -> None:
     supervisor = Supervisor()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, supervisor.stop)
     await workers.blocks.run(probe_execution)
-    components = build(config, directory, directory.load_genesis(), workers)
+    document = directory.load_genesis()
+    if not await sync_state(config, directory, document, workers.log):
+        return
+    stop_on_signals(supervisor)
+    components = build(config, directory, document, workers)
     try:
         if components.operators is not None:
             await _listen(components.operators, "metrics", "metrics.listen")
         if components.rpc is not None:
+            components.calls.start()
             await _listen(components.rpc, "JSON-RPC", "rpc.host or rpc.port")
             supervisor.start("rpc", components.rpc.run())
             if banner is not None:

@@ -26,11 +26,12 @@ from cybermiles.mempool.admission import Admission
 from cybermiles.mempool.pool import Pool
 from cybermiles.mempool.senders import SenderBook
 from cybermiles.mempool.service import MempoolService
+from cybermiles.node.calls.pool import CallPool
+from cybermiles.node.calls.worker import Setup
 from cybermiles.node.chain_view import ChainView
 from cybermiles.node.consensus_view import consensus_status, node_identity
 from cybermiles.node.events import CommittedBlocks, EventFeed
 from cybermiles.node.info import LocalNode, client_version
-from cybermiles.node.job_source import LocalSource
 from cybermiles.node.metering import MeteredApplication
 from cybermiles.node.metrics import (
     BlockMetrics,
@@ -43,7 +44,7 @@ from cybermiles.node.metrics import (
 )
 from cybermiles.node.network import NodeNetwork, Parts
 from cybermiles.node.pool_view import PoolView
-from cybermiles.node.simulator import Simulator
+from cybermiles.node.snapshots import Snapshots
 from cybermiles.rpc.metrics import RequestCounter
 from cybermiles.rpc.operator_pages import OperatorPages
 from cybermiles.rpc.operator_server import OperatorServer
@@ -54,6 +55,7 @@ from cybermiles.runtime.clock import SystemClock
 from cybermiles.runtime.directory import OsDirectory
 from cybermiles.runtime.event_bus import EventBus
 from cybermiles.runtime.executor import Worker
+from cybermiles.snapshots.shelf import Shelf
 from cybermiles.state.slots import ReadStorage
 from cybermiles.storage.database import Database
 from cybermiles.storage.leveldb import LevelDB, LevelDBOptions
@@ -70,11 +72,14 @@ if TYPE_CHECKING:
     from cybermiles.chain.genesis import GenesisDocument
     from cybermiles.node.config import NodeConfig
     from cybermiles.node.data_dir import DataDir
+    from cybermiles.rpc.config import RpcLimits
     from cybermiles.rpc.node_status import ConsensusStatus, NodeIdentity
     from cybermiles.rpc.server import RpcServer
     from cybermiles.types.events import Event
 
 SIGNATURE_THREADS = 2
+SNAPSHOT_THREADS = 2
+"""One may export; the other still serves."""
 VERIFICATION_THREADS = 2
 """One may wait for solc; the other still reads files."""
 
@@ -85,18 +90,18 @@ class Workers:
 
     blocks: Worker
     """Executes and commits blocks."""
-    calls: Worker
-    """Runs RPC calls."""
     signatures: Worker
     """Recovers senders and checks votes."""
     log: Worker
     """Waits for the disk before the node signs."""
     verification: Worker
     """Waits for solc, and reads and writes verified sources."""
+    snapshots: Worker
+    """Makes snapshots; reads what peers ask of them."""
 
     def close(self) -> None:
         """Wait for what runs."""
-        for worker in (self.blocks, self.calls, self.signatures, self.log, self.verification):
+        for worker in (self.blocks, self.signatures, self.log, self.verification, self.snapshots):
             worker.close()
 
 
@@ -104,10 +109,10 @@ def open_workers() -> Workers:
     """Start the threads."""
     return Workers(
         blocks=Worker("blocks"),
-        calls=Worker("calls"),
         signatures=Worker("signatures", SIGNATURE_THREADS),
         log=Worker("log"),
         verification=Worker("verify", VERIFICATION_THREADS),
+        snapshots=Worker("snapshots", SNAPSHOT_THREADS),
     )
 
 
@@ -121,6 +126,8 @@ class Components:
     network: NodeNetwork | None
     """None for a node that talks to no other."""
     rpc: RpcServer | None
+    calls: CallPool
+    """Runs what the RPC server asks for, once it is started."""
     verification: VerificationService | None
     """What `/api` asks."""
     operators: OperatorServer | None
@@ -130,7 +137,8 @@ class Components:
     clock: SystemClock
 
     def close(self) -> None:
-        """Release files and locks, last opened first."""
+        """Release processes, files and locks, last opened first."""
+        self.calls.close()
         self.signer.close()
         self.store.close()
 
@@ -148,7 +156,17 @@ def build(config: NodeConfig, directory: DataDir, document: GenesisDocument, wor
     signer = _signer(directory, document, workers)
     evidence = _evidence(document, database)
     blocks = BlockMetrics(metrics, database.validators.validators, signer.address)
-    listeners = (mempool, evidence, CommittedBlocks(events.publish), blocks)
+    snapshots = Snapshots(
+        store=store,
+        database=database,
+        params=document.params,
+        shelf=Shelf(directory.snapshots),
+        worker=workers.snapshots,
+        clock=clock,
+        interval=config.state_sync.snapshot_interval if config.p2p_enabled else 0,
+        kept=config.state_sync.keep_snapshots,
+    )
+    listeners = (mempool, evidence, CommittedBlocks(events.publish), blocks, snapshots)
     application = _application(document, database, workers, mempool, listeners)
     ports = RunnerPorts(
         application=MeteredApplication(application, metrics.abci, clock),
@@ -169,6 +187,7 @@ def build(config: NodeConfig, directory: DataDir, document: GenesisDocument, wor
             evidence=evidence,
             application=application,
             metrics=metrics,
+            snapshots=snapshots,
             clock=clock,
             disk=workers.log,
         )
@@ -178,13 +197,15 @@ def build(config: NodeConfig, directory: DataDir, document: GenesisDocument, wor
     _copy_at_scrape(metrics, info, PoolMetrics(metrics.mempool, mempool), directory, signer.address)
     feed = EventFeed(events)
     view = ChainView(database, document.chain_id, document.params, mempool.candidates)
-    served = _served(view, database, document, workers, mempool, info, feed, clock, metrics)
+    calls = _calls(config.rpc.limits, document, store, clock, metrics)
+    served = _served(view, calls, mempool, info, feed, clock, metrics)
     served = replace(served, verification=_verification(config, directory, view, workers, clock))
     return Components(
         store=store,
         signer=signer,
         engine=engine,
         network=network,
+        calls=calls,
         rpc=build_server(config.rpc, served) if config.rpc_enabled else None,
         verification=None if served.verification is None else served.verification.service,
         operators=_operators(config, served.pages),
@@ -211,11 +232,27 @@ def _application(
     )
 
 
+def _calls(
+    limits: RpcLimits, document: GenesisDocument, store: LevelDB, clock: SystemClock, metrics: NodeMetrics
+) -> CallPool:
+    """Return the executor of calls, not started yet."""
+    setup = Setup(
+        chain_id=document.chain_id,
+        genesis_hash=document.hash,
+        allow_unprotected=document.allow_unprotected,
+        params=document.params,
+        memory_max_bytes=limits.call_memory_max_bytes,
+        cache_bytes=limits.call_cache_bytes,
+        result_max_bytes=2 * limits.response_max_bytes,
+    )
+    pool = CallPool(setup, store, limits=limits, clock=clock, metrics=metrics.calls)
+    metrics.registry.before_render(pool.copy)
+    return pool
+
+
 def _served(  # noqa: PLR0913, PLR0917  (the composition root hands every part on by name)
     view: ChainView,
-    database: Database,
-    document: GenesisDocument,
-    workers: Workers,
+    calls: CallPool,
     mempool: MempoolService,
     info: LocalNode,
     feed: EventFeed,
@@ -225,7 +262,7 @@ def _served(  # noqa: PLR0913, PLR0917  (the composition root hands every part o
     """Return what JSON-RPC and the operator's pages are about."""
     return RpcPorts(
         chain=view,
-        executor=Simulator(LocalSource(database, _chain(document), document.params), workers.calls),
+        executor=calls,
         pool=PoolView(mempool),
         info=info,
         events=feed,

@@ -64,6 +64,12 @@ def resolve_range(chain: ChainReader, query: LogQuery, limits: RpcLimits) -> tup
     if first > head:
         return 1, 0
     last = min(last, head)
+    if last and chain.header(max(first, 1)) is None:
+        raise RpcError(
+            SERVER_ERROR,
+            f"pruned history unavailable: this node has no block {max(first, 1)}; it began with a snapshot, and "
+            "eth_capabilities says from where on it has logs",
+        )
     limit = limits.logs_max_blocks
     if last - first >= limit:
         raise RpcError(

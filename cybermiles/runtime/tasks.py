@@ -11,6 +11,7 @@ Nothing else in the node makes tasks or catches every exception.
 from __future__ import annotations
 
 import asyncio
+import signal
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from cybermiles.runtime.logging import get_logger
@@ -61,6 +62,13 @@ class Supervisor:
             self._failure = error
             log.error("task_failed", task=self._tasks[task], error=f"{type(error).__name__}: {error}")
         self._stopping.set()
+
+
+def stop_on_signals(supervisor: Supervisor) -> None:
+    """Have SIGTERM and SIGINT stop this supervisor, and no earlier one any more."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, supervisor.stop)
 
 
 class TaskGroup:

@@ -34,6 +34,7 @@ class BlockStore:
     def __init__(self, store: KeyValueReader) -> None:
         self._store = store
         self._recent: dict[int, Block] = {}
+        self._base: int | None = None
 
     def header(self, height: int) -> Header | None:
         """Return the header at a height, None above the head."""
@@ -76,10 +77,13 @@ class BlockStore:
         """Return the block's wire bytes, as peers want them."""
         return self._store.get(at_height(BLOCK, height))
 
-    def oldest(self) -> int | None:
-        """Return the lowest height whose block is stored, None where none is."""
-        first = self._store.iterate(BLOCK, BLOCK + b"\xff" * 9)
-        return next((height_in(key) for key, _ in first), None)
+    @property
+    def base(self) -> int:
+        """The lowest height whose block is stored, 1 where none is; over 1 in a store made of a snapshot."""
+        if self._base is None:
+            first = self._store.iterate(BLOCK, BLOCK + b"\xff" * 9)
+            self._base = next((height_in(key) for key, _ in first), None)
+        return self._base or 1
 
     def raw_transaction(self, height: int, index: int) -> bytes:
         """Return a transaction's wire bytes without decoding its block.

@@ -111,6 +111,20 @@ def decode_block(raw: bytes, *, max_bytes: int) -> Block:
     return Block(decode_header(header), transactions, _decode_consensus(consensus))
 
 
+def decode_outline(raw: bytes) -> tuple[Header, ConsensusData]:
+    """Return the header and the consensus fields of a block's bytes, passing its transactions over.
+
+    Raises DecodingError.
+    """
+    start, end = rlp.read_list(raw, 0)
+    header, position = _bounded_item(raw, start, MAX_HEADER_BYTES, max_depth=1)
+    _, position = rlp.read_list(raw, position)
+    consensus, position = _bounded_item(raw, position, MAX_CONSENSUS_BYTES, max_depth=3)
+    if position != end:
+        raise DecodingError("block: three items are expected and nothing after them")
+    return decode_header(header), _decode_consensus(consensus)
+
+
 def _bounded_item(raw: bytes, position: int, max_bytes: int, *, max_depth: int) -> tuple[Item, int]:
     """Decode the list at `position`, looking at its size before its content."""
     _, end = rlp.read_list(raw, position)

@@ -79,11 +79,14 @@ class EthFees:
         if count == 0:
             return {"oldestBlock": "0x0", "baseFeePerGas": [], "gasUsedRatio": []}
         ratios: list[Json] = []
-        for height in range(last - count + 1, last + 1):
+        for height in range(last, last - count, -1):
             header = self._chain.header(height)
-            ratios.append(0.0 if header is None else header.gas_used / header.gas_limit)
+            if header is None:
+                break
+            ratios.insert(0, header.gas_used / header.gas_limit)
             if len(ratios) % _HEADERS_PER_STEP == 0:
                 await give_way()
+        count = len(ratios)
         answer: dict[str, Json] = {
             "oldestBlock": hex(last - count + 1),
             "baseFeePerGas": ["0x0"] * (count + 1),

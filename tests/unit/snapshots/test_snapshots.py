@@ -12,6 +12,10 @@ from hypothesis import strategies as st
 from cybermiles.chain.params import ChainParams
 from cybermiles.crypto.hashing import keccak256
 from cybermiles.errors import ConfigError, DecodingError, ProtocolViolation
+from cybermiles.node.chain_view import ChainView
+from cybermiles.rpc.config import RpcLimits
+from cybermiles.rpc.jsonrpc import RpcError
+from cybermiles.rpc.logs import LogQuery, resolve_range
 from cybermiles.snapshots.export import Export
 from cybermiles.snapshots.format import MAX_RAW_BYTES, Manifest, decode_manifest, pack, unpack
 from cybermiles.snapshots.rebuild import rebuild
@@ -113,7 +117,7 @@ def test_the_restored_store_is_a_whole_chain_from_its_height_on(chain):
     assert totals.words > 2
     for height in range(1, HEIGHT + 3):
         assert database.validators.validators(height) == chain.memory.validators(height)
-    assert database.blocks.oldest() == HEIGHT
+    assert database.blocks.base == HEIGHT
     assert database.chain.oldest_state == HEIGHT
     assert database.blocks.header(1) == chain.blocks[1][0].header
     (proof,) = chain.blocks[3][0].consensus.evidence
@@ -359,3 +363,32 @@ def test_an_interrupted_export_leaves_nothing(tmp_path, chain):
     with pytest.raises(InterruptedError):
         shelf.create(Export(chain.database.store, chain.document.params), stop)
     assert not list(tmp_path.iterdir())
+
+
+# What RPC says of what is not there
+
+
+@pytest.fixture
+def view(chain):
+    store, _ = restored(chain, chain.records)
+    return ChainView(Database(store), chain.document.chain_id, chain.document.params, tuple)
+
+
+def test_blocks_below_the_snapshot_are_not_there(view, chain):
+    assert view.header(HEIGHT - 1) is None
+    assert view.header(HEIGHT) == chain.blocks[HEIGHT][0].header
+    assert view.header(0) == chain.genesis.header
+    assert view.height_of(chain.blocks[HEIGHT - 1][0].hash) is None
+    assert view.height_of(chain.blocks[HEIGHT][0].hash) == HEIGHT
+    assert view.height_of(chain.genesis.header.hash) == 0
+
+
+@pytest.mark.parametrize("first", [0, 1, HEIGHT - 1])
+def test_a_log_query_that_reaches_below_is_an_error(view, first):
+    with pytest.raises(RpcError, match="pruned history unavailable"):
+        resolve_range(view, LogQuery(first=first, last=HEIGHT), RpcLimits())
+
+
+def test_a_log_query_from_the_snapshot_on_is_answered(view):
+    assert resolve_range(view, LogQuery(first=HEIGHT, last=HEIGHT), RpcLimits()) == (HEIGHT, HEIGHT)
+    assert resolve_range(view, LogQuery(first=0, last=0), RpcLimits()) == (0, 0)
