@@ -74,7 +74,7 @@ bench: .venv/.dev
 
 lock:
 	$(LOCK) -o requirements.lock
-	$(LOCK) --group dev -o requirements-dev.lock
+	$(LOCK) --extra attach --group dev -o requirements-dev.lock
 
 abi: $(NODE_MODULES)
 	node cybermiles/system/sol/compile.mjs

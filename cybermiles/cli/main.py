@@ -9,6 +9,7 @@ import click
 
 from cybermiles import __version__
 from cybermiles.cli.account import account
+from cybermiles.cli.attach import attach
 from cybermiles.cli.completion import completion
 from cybermiles.cli.config import config
 from cybermiles.cli.conformance import conformance
@@ -68,6 +69,7 @@ for command in (
     gov,
     vesting,
     sponsor,
+    attach,
     config,
     conformance,
     completion,

@@ -57,7 +57,13 @@ def tx() -> None:
 )
 @sends
 def send(
-    *, arguments: tuple[str, ...], to: Address | None, value: int, data: str | None, function: str | None, wallet: Wallet
+    *,
+    arguments: tuple[str, ...],
+    to: Address | None,
+    value: int,
+    data: str | None,
+    function: str | None,
+    wallet: Wallet,
 ) -> None:
     """Send coins or call a contract; signed here with --from, an account of the keystore or one a devnet funds.
 

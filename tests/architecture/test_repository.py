@@ -59,7 +59,7 @@ def test_every_declared_version_is_exact():
     project = PROJECT["project"]
     declared = [
         *project["dependencies"],
-        *project["optional-dependencies"]["fast"],
+        *(each for extra in project["optional-dependencies"].values() for each in extra),
         *PROJECT["build-system"]["requires"],
     ]
     assert [each for each in declared if "==" not in each] == []
@@ -71,9 +71,8 @@ def test_development_runs_on_the_versions_that_users_get():
 
 
 def test_every_imported_library_is_declared():
-    declared = rules.pins(
-        "\n".join([*PROJECT["project"]["dependencies"], *PROJECT["project"]["optional-dependencies"]["fast"]])
-    )
+    extras = [each for extra in PROJECT["project"]["optional-dependencies"].values() for each in extra]
+    declared = rules.pins("\n".join([*PROJECT["project"]["dependencies"], *extras]))
     distributions = packages_distributions()
     for path in sorted((ROOT / "cybermiles").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
