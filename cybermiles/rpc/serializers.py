@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from cybermiles.execution.outcome import TransactionOutcome
     from cybermiles.rpc.jsonrpc import Json
+    from cybermiles.rpc.ports import SyncProgress
     from cybermiles.types.header import Header
     from cybermiles.types.primitives import Hash32
     from cybermiles.types.receipt import Log
@@ -86,6 +87,15 @@ def header_fields(header: Header) -> dict[str, Json]:
         "excessBlobGas": "0x0",
         "parentBeaconBlockRoot": encode_data(ZERO_HASH),
         "requestsHash": encode_data(EMPTY_REQUESTS_HASH),
+    }
+
+
+def progress_fields(progress: SyncProgress) -> dict[str, Json]:
+    """Return how far a catching-up node is."""
+    return {
+        "startingBlock": hex(progress.starting),
+        "currentBlock": hex(progress.current),
+        "highestBlock": hex(progress.highest),
     }
 
 

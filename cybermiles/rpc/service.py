@@ -91,7 +91,7 @@ def build_server(
     filters = FilterRegistry(
         ports.chain, ports.executor, serializer=serializer, limits=config.limits, ids=ids, clock=ports.clock
     )
-    hub = SubscriptionHub(serializer=serializer, limits=config.limits, ids=ids, filters=filters)
+    hub = SubscriptionHub(serializer=serializer, limits=config.limits, ids=ids, filters=filters, info=ports.info)
     own = _methods(config, ports, serializer, filters, hub)
     methods = [*(method for method in own if method.name not in left_out), *extra_methods]
 

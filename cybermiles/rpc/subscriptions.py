@@ -17,6 +17,7 @@ import orjson
 from cybermiles.rpc.jsonrpc import INVALID_PARAMS, LIMIT_EXCEEDED, RpcError, encode_notification
 from cybermiles.rpc.pacing import give_way
 from cybermiles.rpc.quantities import encode_data
+from cybermiles.rpc.serializers import progress_fields
 from cybermiles.types.events import BlockCommitted, TransactionAdmitted
 from cybermiles.types.primitives import ZERO_HASH
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from cybermiles.rpc.jsonrpc import Json
     from cybermiles.rpc.logs import LogQuery
     from cybermiles.rpc.methods import Connection
+    from cybermiles.rpc.ports import NodeInfo
     from cybermiles.rpc.serializers import Serializer
     from cybermiles.types.events import Event
 
@@ -38,6 +40,7 @@ class Kind(StrEnum):
     NEW_HEADS = "newHeads"
     LOGS = "logs"
     PENDING_TRANSACTIONS = "newPendingTransactions"
+    SYNCING = "syncing"
 
 
 def parse_kind(value: Json) -> Kind:
@@ -67,11 +70,14 @@ class SubscriptionHub:
         limits: RpcLimits,
         ids: IdSource,
         filters: FilterRegistry,
+        info: NodeInfo,
     ) -> None:
         self._serializer = serializer
         self._limits = limits
         self._ids = ids
         self._filters = filters
+        self._info = info
+        self._was_syncing = False
         self._by_kind: dict[Kind, dict[str, _Subscription]] = {kind: {} for kind in Kind}
 
     def __len__(self) -> int:
@@ -131,6 +137,7 @@ class SubscriptionHub:
         if isinstance(event, BlockCommitted):
             self._filters.expire()
             self._publish_head(event)
+            self._publish_progress()
             await self._publish_logs(event)
         elif isinstance(event, TransactionAdmitted):
             self._filters.admitted(event.transaction.hash)
@@ -145,6 +152,17 @@ class SubscriptionHub:
             head = orjson.dumps(self._serializer.header(event.block.header))
             for key, entry in subscribers:
                 entry.connection.push(encode_notification(key, head))
+
+    def _publish_progress(self) -> None:
+        """Tell who wants to know when the node falls behind, and when it has caught up."""
+        progress = self._info.syncing
+        if self._was_syncing == (progress is not None):
+            return
+        self._was_syncing = progress is not None
+        state: Json = False if progress is None else {"syncing": True, "status": progress_fields(progress)}
+        encoded = orjson.dumps(state)
+        for key, entry in self._of(Kind.SYNCING):
+            entry.connection.push(encode_notification(key, encoded))
 
     def _publish_transaction(self, event: TransactionAdmitted) -> None:
         encoded: dict[bool, bytes] = {}

@@ -14,7 +14,7 @@ from cybermiles.rpc.block_references import (
 from cybermiles.rpc.methods import Method, Param
 from cybermiles.rpc.pacing import collect, give_way
 from cybermiles.rpc.quantities import parse_bool, parse_hash, parse_uint64
-from cybermiles.rpc.serializers import Contents, Place
+from cybermiles.rpc.serializers import Contents, Place, progress_fields
 from cybermiles.types.transaction import recover_senders
 
 if TYPE_CHECKING:
@@ -80,13 +80,7 @@ class EthChain:
     def syncing(self) -> Json:
         """Return false, or how far a catching-up node is."""
         progress = self._info.syncing
-        if progress is None:
-            return False
-        return {
-            "startingBlock": hex(progress.starting),
-            "currentBlock": hex(progress.current),
-            "highestBlock": hex(progress.highest),
-        }
+        return False if progress is None else progress_fields(progress)
 
     def block_number(self) -> str:
         """Return the height of the newest block."""

@@ -6,6 +6,7 @@ import orjson
 import pytest
 
 from cybermiles.rpc.config import RpcLimits
+from cybermiles.rpc.ports import SyncProgress
 from cybermiles.rpc.serializers import Serializer
 from cybermiles.rpc.subscriptions import Kind
 from cybermiles.types.events import BlockCommitted, TransactionAdmitted, TransactionDropped
@@ -64,6 +65,17 @@ async def test_logs_are_matched_and_one_message_each_with_their_index_in_the_blo
 
 
 @pytest.mark.asyncio
+async def test_falling_behind_and_having_caught_up_are_told_once_each():
+    node, peer = FakeNode(), Peer()
+    own = await subscribe(node, peer, "syncing")
+    for progress in (None, SyncProgress(1, 20, 300), SyncProgress(1, 21, 300), None, None):
+        node.info.syncing = progress
+        await publish_block(node)
+    status = {"startingBlock": "0x1", "currentBlock": "0x14", "highestBlock": "0x12c"}
+    assert peer.results(own) == [{"syncing": True, "status": status}, False]
+
+
+@pytest.mark.asyncio
 async def test_pending_transactions_are_hashes_or_whole():
     node, peer = FakeNode(), Peer()
     hashes = await subscribe(node, peer, "newPendingTransactions")
@@ -105,7 +117,7 @@ async def test_a_closed_connection_is_forgotten_and_others_are_not():
             await subscribe(node, who, kind.value)
     node.hub.drop(peer)
     await publish_block(node)
-    assert len(node.hub) == 3
+    assert len(node.hub) == len(Kind)
     assert peer.messages == []
     assert len(other.messages) == 1
 
