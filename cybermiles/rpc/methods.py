@@ -100,12 +100,19 @@ class Method:
     """How much of a caller's rate limit one request takes."""
     with_context: bool = False
     """Whether the handler takes the `Context` before its arguments."""
+    served_with: str = ""
+    """The namespace that turns it on, where that is not what its name begins with."""
     batch_handler: Callable[[Sequence[Any]], Awaitable[Sequence[Json | CybermilesError]]] | None = None
     """For methods of one argument that are cheaper together: neighbours in a batch go to it at once."""
     is_async: bool = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "is_async", inspect.iscoroutinefunction(self.handler))
+
+    @property
+    def namespace(self) -> str:
+        """Return the namespace that turns it on."""
+        return self.served_with or self.name.partition("_")[0]
 
     def arguments(self, values: list[Json]) -> list[Any]:
         """Return the parsed arguments. Raises RpcError that names the position."""

@@ -102,7 +102,7 @@ def build_server(
     dispatchers = Dispatchers(
         http=dispatcher(public),
         websocket=dispatcher(_public(config, config.websocket_namespaces) or public),
-        private=dispatcher(method.name.partition("_")[0] for method in methods),
+        private=dispatcher(method.namespace for method in methods),
     )
     server = RpcServer(config, dispatchers, hub, events=ports.events, clock=ports.clock, pages=ports.pages)
     if ports.verification is not None:
@@ -155,5 +155,5 @@ def _dispatcher(
     methods: Iterable[Method], namespaces: dict[str, None], limits: RpcLimits, observer: Observer | None
 ) -> Dispatcher:
     """Return a dispatcher of the methods in these namespaces, and of `rpc_*`."""
-    served = [method for method in methods if method.name.partition("_")[0] in namespaces]
+    served = [method for method in methods if method.namespace in namespaces]
     return Dispatcher([*served, *Rpc(namespaces, served).methods()], limits=limits, observer=observer)

@@ -695,6 +695,7 @@ def valid_requests(node):
         ("eth_config", []),
         ("ots_getApiLevel", []),
         ("ots_hasCode", [contract, "latest"]),
+        ("erigon_getHeaderByNumber", [5]),
         *[(f"ots_{name}", [tx]) for name in ("getTransactionError", "getInternalOperations", "traceTransaction")],
         ("ots_getBlockDetails", [2]),
         ("ots_getBlockDetailsByHash", [hexed(block.hash)]),

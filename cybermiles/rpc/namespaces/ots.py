@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from cybermiles.errors import InvariantViolation
 from cybermiles.rpc.block_references import (
     Tag,
+    find_height,
     parse_block_hash,
     parse_block_number,
     parse_block_reference,
@@ -57,6 +58,7 @@ class Ots:
         search = (address, count, size)
         return (
             Method(name="ots_getApiLevel", handler=self.api_level),
+            Method(name="erigon_getHeaderByNumber", handler=self.header, params=(block,), served_with="ots"),
             Method(name="ots_hasCode", handler=self.has_code, params=(address, at)),
             Method(name="ots_getTransactionError", handler=self.transaction_error, params=TX),
             Method(name="ots_getInternalOperations", handler=self.operations, params=TX, weight=20),
@@ -75,6 +77,12 @@ class Ots:
     def api_level(self) -> int:
         """Return which version of Otterscan's interface this is."""
         return API_LEVEL
+
+    def header(self, reference: BlockReference) -> Json:
+        """Return a header, null where there is none. Otterscan asks for it to know whether this is a node for it."""
+        height = find_height(self._chain, reference)
+        header = None if height is None else self._chain.header(height)
+        return None if header is None else self._serializer.header(header)
 
     def has_code(self, address: Address, reference: BlockReference) -> bool:
         """Whether an account has code."""

@@ -33,7 +33,8 @@ _DATA = (
 )
 _MAYBE_OBJECT = (
     "eth_getBlockByNumber eth_getBlockByHash eth_getTransactionByHash eth_getTransactionByBlockNumberAndIndex "
-    "eth_getTransactionByBlockHashAndIndex eth_getTransactionReceipt ots_getContractCreator"
+    "eth_getTransactionByBlockHashAndIndex eth_getTransactionReceipt ots_getContractCreator "
+    "erigon_getHeaderByNumber"
 )
 _OBJECTS = (
     "eth_getProof eth_feeHistory eth_createAccessList eth_fillTransaction eth_getStorageValues "

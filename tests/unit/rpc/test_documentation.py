@@ -24,7 +24,7 @@ from tests.fakes.rpc import CONTRACT, SENDER, FakeNode, hexed
 
 PAGE = (Path(__file__).parents[3] / "docs/rpc.md").read_text(encoding="utf-8")
 NODE = FakeNode()
-NAMESPACES = ("rpc", *NODE.config.namespaces)
+NAMESPACES = ("rpc", "erigon", *NODE.config.namespaces)
 METHOD_NAME = re.compile(rf"\b(?:{'|'.join(NAMESPACES)})_[a-zA-Z]\w*")
 NOTIFICATION = "eth_subscription"
 """The method of messages that the server sends; nobody can call it."""

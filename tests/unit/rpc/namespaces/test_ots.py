@@ -6,7 +6,8 @@ import pickle
 
 import pytest
 
-from cybermiles.rpc.config import RpcLimits
+from cybermiles.rpc.config import RpcConfig, RpcLimits
+from cybermiles.rpc.jsonrpc import METHOD_NOT_FOUND
 from cybermiles.rpc.ports import Supply
 from tests.factories import ADDRESSES, KEYS, PAID, sign
 from tests.fakes.rpc import FakeNode, hexed
@@ -126,6 +127,14 @@ async def test_an_error_is_the_revert_data(node, source):
     assert await node.result("ots_getTransactionError", tx(source, 5)) == "0x"
     for method in ("ots_getTransactionError", "ots_traceTransaction", "ots_getInternalOperations"):
         assert (await node.error(method, "0x" + "11" * 32))["message"] == "transaction not found"
+
+
+@pytest.mark.asyncio
+async def test_a_header_tells_otterscan_that_it_may_ask(node, source):
+    assert (await node.result("erigon_getHeaderByNumber", 4))["hash"] == hexed(source.header(4).hash)
+    assert await node.result("erigon_getHeaderByNumber", 99) is None
+    without = FakeNode(RpcConfig(port=0))
+    assert (await without.error("erigon_getHeaderByNumber", 4))["code"] == METHOD_NOT_FOUND
 
 
 @pytest.mark.asyncio
