@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from cybermiles.p2p.identity import Endpoint, NodeId, PeerAddress
 from cybermiles.p2p.reactors import pex
-from cybermiles.p2p.wire import block_sync, consensus, evidence, mempool
+from cybermiles.p2p.wire import block_sync, consensus, evidence, mempool, state_sync
+from cybermiles.sync.snapshot_offers import Wanted
 from cybermiles.types.commit import Commit
 from cybermiles.types.evidence import DuplicateVote
 from cybermiles.types.part_set import Part
@@ -13,7 +14,7 @@ from cybermiles.types.vote import Vote, VoteType
 HASH = b"\x07" * 32
 VOTE = Vote(VoteType.PREVOTE, 5, 0, HASH, b"\x02" * 20, b"\x03" * 64)
 NIL = Vote(VoteType.PREVOTE, 5, 0, None, b"\x02" * 20, b"\x04" * 64)
-PEX, STATE, DATA, VOTES, TRANSACTIONS, EVIDENCE, BLOCKS = 0x00, 0x20, 0x21, 0x22, 0x30, 0x38, 0x40
+PEX, STATE, DATA, VOTES, TRANSACTIONS, EVIDENCE, BLOCKS, STATES = 0x00, 0x20, 0x21, 0x22, 0x30, 0x38, 0x40, 0x41
 DECODERS = {
     PEX: pex.decode,
     STATE: consensus.decode_state,
@@ -22,6 +23,7 @@ DECODERS = {
     TRANSACTIONS: mempool.decode_transactions,
     EVIDENCE: evidence.decode_evidence_batch,
     BLOCKS: block_sync.decode_block_sync,
+    STATES: state_sync.decode_state_sync,
 }
 
 
@@ -34,6 +36,7 @@ def messages():
         (consensus.HaveVotes(0, VoteType.PREVOTE, HASH, 0b1011), consensus.HaveVotes(0, VoteType.PRECOMMIT, None, 1)),
         (consensus.HaveParts(0, HASH, 7),),
     )
+    chunk = state_sync.Question(Wanted.CHUNK, 4, 1)
     commit = Commit(4, 0, HASH, (b"\x01" * 64, None, b"\x02" * 64))
     return {
         PEX: [pex.encode_request(), *(pex.encode_answer(addresses[:count]) for count in (0, 3, 30))],
@@ -62,4 +65,5 @@ def messages():
                 block_sync.BlockResponse(4, b"block" * 50, commit),
             )
         ],
+        STATES: [state_sync.encode_state_sync(message) for message in (chunk, state_sync.Answer(chunk, b"chunk" * 50))],
     }

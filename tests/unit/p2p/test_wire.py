@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from cybermiles.consensus.core.round_state import Step
 from cybermiles.consensus.messages import PartMessage
 from cybermiles.errors import DecodingError, ProtocolViolation
-from cybermiles.p2p.wire import block_sync, consensus, mempool
+from cybermiles.p2p.wire import block_sync, consensus, mempool, state_sync
 from cybermiles.p2p.wire import evidence as evidence_wire
+from cybermiles.sync.snapshot_offers import Wanted
 from cybermiles.types import rlp
 from cybermiles.types.certificate import PolkaCertificate, RoundCertificate
 from cybermiles.types.commit import Commit
@@ -85,6 +86,8 @@ transactions_messages = st.one_of(
     st.builds(mempool.Answer, heights, raws),
 )
 commits = st.builds(Commit, heights, rounds, hashes, st.lists(st.none() | signatures, max_size=4).map(tuple))
+questions = st.builds(state_sync.Question, st.sampled_from(Wanted), heights, heights)
+state_sync_messages = questions | st.builds(state_sync.Answer, questions, st.binary(max_size=100))
 block_sync_messages = st.one_of(
     st.builds(lambda a, b: block_sync.Status(min(a, b), max(a, b)), heights, heights),
     st.builds(block_sync.BlockRequest, heights),
@@ -112,6 +115,7 @@ CODECS = {
     "mempool": (transactions_messages, mempool.encode_transactions, mempool.decode_transactions),
     "evidence": (evidence_batches(), evidence_wire.encode_evidence_batch, evidence_wire.decode_evidence_batch),
     "block sync": (block_sync_messages, block_sync.encode_block_sync, block_sync.decode_block_sync),
+    "state sync": (state_sync_messages, state_sync.encode_state_sync, state_sync.decode_state_sync),
 }
 LARGEST = {
     "state": consensus.MAX_STATE_BYTES,
@@ -120,6 +124,7 @@ LARGEST = {
     "mempool": mempool.MAX_MESSAGE_BYTES,
     "evidence": evidence_wire.MAX_MESSAGE_BYTES,
     "block sync": block_sync.MAX_MESSAGE_BYTES,
+    "state sync": state_sync.MAX_MESSAGE_BYTES,
 }
 channels = pytest.mark.parametrize("channel", CODECS)
 
