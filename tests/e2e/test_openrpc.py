@@ -174,3 +174,24 @@ def test_answers_have_the_shape_of_the_specification_and_of_the_nodes_own_descri
         ):
             errors = problems(schema, value)
             assert not errors, (name, params, answer, errors)
+
+
+def test_otterscan_finds_what_it_asks_for(net):
+    created, transfer = net.receipts[0], net.receipts[2]
+    sender, height = created["from"], int(transfer["blockNumber"], 16)
+    assert net.rpc("erigon_getHeaderByNumber", height)["hash"] == transfer["blockHash"]
+    assert net.rpc("ots_getApiLevel") == 8
+    details = net.rpc("ots_getBlockDetails", height)
+    assert details["block"]["transactionCount"] == 1
+    assert int(details["issuance"]["issuance"], 16) > 0
+    page = net.rpc("ots_getBlockTransactions", height, 0, 10)
+    assert page["fullblock"]["transactions"][0]["input"] == "0xa9059cbb"
+    found = net.rpc("ots_searchTransactionsBefore", sender, 0, 25)
+    assert [entry["hash"] for entry in found["txs"]] == [receipt["transactionHash"] for receipt in net.receipts[::-1]]
+    assert (found["firstPage"], found["lastPage"]) == (True, True)
+    assert net.rpc("ots_getTransactionBySenderAndNonce", sender, 2) == transfer["transactionHash"]
+    creator = {"hash": created["transactionHash"], "creator": sender}
+    assert net.rpc("ots_getContractCreator", created["contractAddress"]) == creator
+    (call,) = net.rpc("ots_traceTransaction", transfer["transactionHash"])
+    assert (call["type"], call["from"], call["to"]) == ("CALL", sender, created["contractAddress"])
+    assert net.rpc("ots_getInternalOperations", transfer["transactionHash"]) == []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cybermiles.chain.predeploys import STAKING
 from cybermiles.errors import InvariantViolation
 from cybermiles.rpc.block_references import (
     Tag,
@@ -27,6 +28,7 @@ from cybermiles.rpc.otterscan.jobs import (
     TransactionCalls,
 )
 from cybermiles.rpc.quantities import encode_data, parse_address, parse_count, parse_hash
+from cybermiles.system.abi import load_abi
 from cybermiles.types.primitives import EMPTY_CODE_HASH
 
 if TYPE_CHECKING:
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
     from cybermiles.types.primitives import Address, Hash32
 
 API_LEVEL = 8
+WORD = 32
+"""Bytes of an event's first value."""
 TX = (Param(parse_hash),)
 
 
@@ -112,7 +116,7 @@ class Ots:
         block = self._serializer.block(header, [], size=self._chain.block_size(height))
         del block["transactions"]
         fees = sum(outcome.gas_used * outcome.effective_gas_price for outcome in outcomes)
-        minted = self._chain.supply(height).minted - (self._chain.supply(height - 1).minted if height else 0)
+        minted = self._minted(height)
         return {
             "block": {**block, "logsBloom": None, "transactionCount": len(outcomes)},
             "issuance": {"blockReward": hex(minted), "uncleReward": "0x0", "issuance": hex(minted)},
@@ -160,6 +164,14 @@ class Ots:
             serializer=self._serializer,
         )
         return await self._executor.run(job)
+
+    def _minted(self, height: int) -> int:
+        """Return the wei that a block issued, as its end reported it."""
+        awards = load_abi("ICmtStaking").events["AwardsMinted"].topic
+        for log in self._chain.system_logs(height):
+            if log.address == STAKING and log.topics[0] == awards:
+                return int.from_bytes(log.data[:WORD])
+        return 0
 
     def _locate(self, tx_hash: Hash32) -> tuple[int, int]:
         place = self._chain.locate_transaction(tx_hash)

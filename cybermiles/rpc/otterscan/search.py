@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from cybermiles.errors import InvariantViolation
-from cybermiles.rpc.jsonrpc import LIMIT_EXCEEDED, RpcError
+from cybermiles.rpc.jsonrpc import LIMIT_EXCEEDED, SERVER_ERROR, RpcError
 from cybermiles.rpc.ports import StateUnavailable
 from cybermiles.types.primitives import EMPTY_CODE_HASH
 from cybermiles.types.transaction import recover_senders
@@ -68,6 +68,10 @@ def touching(chain: ChainReader, address: Address, heights: range, page_size: in
             if not found:
                 raise budget.refusal(height)
             return Page(_sorted(found), is_complete=False)
+        if chain.header(height) is None:
+            if not found:
+                raise RpcError(SERVER_ERROR, f"block {height} is not stored: this node began with a snapshot")
+            return Page(_sorted(found), is_complete=False)
         indices = [index for index, parties in enumerate(_parties(chain, height, budget)) if address in parties]
         if indices:
             found.append((height, indices))
@@ -117,6 +121,8 @@ def _by_nonce(chain: ChainReader, sender: Address, nonce: int, heights: range, b
     for height in heights:
         if budget.is_used_up:
             raise budget.refusal(height)
+        if chain.header(height) is None:
+            raise RpcError(SERVER_ERROR, f"block {height} is not stored: this node began with a snapshot")
         for index, parties in enumerate(_parties(chain, height, budget)):
             block = chain.block(height)
             if block is None:

@@ -8,9 +8,10 @@ import pickle
 
 import pytest
 
+from cybermiles.crypto.secp256k1 import address_of
 from cybermiles.rpc.config import RpcLimits
 from tests.factories import ADDRESSES, KEYS, PAID, sign
-from tests.fakes.rpc import FakeNode, hexed
+from tests.fakes.rpc import OTHER_KEY, FakeNode, authorization, hexed
 from tests.fakes.sources import InlineExecutor, MemorySource
 
 A, B, C = (hexed(address) for address in ADDRESSES[:3])
@@ -128,6 +129,18 @@ async def test_movements_of_coins_are_logs_where_they_are_asked_for(node):
 
 
 @pytest.mark.asyncio
+async def test_movements_that_a_failure_undid_are_no_logs(node):
+    reverting = "0x" + "55" * 20
+    code = "0x" + "60006000600060006003" + "73" + reverting[2:] + "61ffff" + "f1" + SENDS_ON[2:]
+    ask = with_code(code, {"value": "0x5"}, {"to": reverting, "value": "0x5"}, traceTransfers=True)
+    ask["blockStateCalls"][0]["stateOverrides"][reverting] = {"code": REVERTS}
+    (block,) = await node.result("eth_simulateV1", ask)
+    caught, failed = block["calls"]
+    assert [(int(log["data"], 16), log["topics"][2][-40:]) for log in caught["logs"]] == [(5, CODE[2:]), (1, B[2:])]
+    assert (failed["status"], failed["logs"]) == ("0x0", [])
+
+
+@pytest.mark.asyncio
 async def test_transactions_are_shown_in_full_where_they_are_asked_for(node):
     ask = with_code(EMITS, {"nonce": "0x0", "gas": "0xc350"}, returnFullTransactions=True)
     (block,) = await node.result("eth_simulateV1", ask)
@@ -171,6 +184,24 @@ async def test_with_validation_a_call_that_no_block_may_hold_refuses_the_whole_r
     error = await node.error("eth_simulateV1", with_code(COUNTER, call, validation=True))
     assert error["code"] == code
     assert words in error["message"]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("validate", [False, True])
+async def test_authorizations_are_applied(node, source, validate):
+    signed = authorization(source.memory.nonce(address_of(OTHER_KEY)), address=bytes.fromhex(CODE[2:]))
+    entry = {
+        "chainId": hex(signed.chain_id),
+        "address": hexed(signed.address),
+        "nonce": hex(signed.nonce),
+        "yParity": hex(signed.y_parity),
+        "r": hex(signed.r),
+        "s": hex(signed.s),
+    }
+    account = hexed(address_of(OTHER_KEY))
+    call = {"to": account, "authorizationList": [entry], "gas": "0x30d40"}
+    (block,) = await node.result("eth_simulateV1", with_code(COUNTER, call, validation=validate))
+    assert words([block]) == [[WORD(1)]]
 
 
 @pytest.mark.asyncio

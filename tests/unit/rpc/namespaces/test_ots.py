@@ -8,7 +8,6 @@ import pytest
 
 from cybermiles.rpc.config import RpcConfig, RpcLimits
 from cybermiles.rpc.jsonrpc import METHOD_NOT_FOUND
-from cybermiles.rpc.ports import Supply
 from tests.factories import ADDRESSES, KEYS, PAID, sign
 from tests.fakes.rpc import FakeNode, hexed
 from tests.fakes.sources import InlineExecutor, MemorySource
@@ -35,11 +34,24 @@ def initcode(runtime):
 class Source(MemorySource):
     """With what blocks are shown by."""
 
+    def __init__(self):
+        super().__init__()
+        self.system, self.minted, self.base = {}, {}, 0
+
     def block_size(self, height):
         return 1_000 + height
 
-    def supply(self, height):
-        return Supply(0, height * 10, 0)
+    def advance(self, *arguments, **more):
+        block, outcome = super().advance(*arguments, **more)
+        self.system[block.height] = outcome.system_logs
+        self.minted[block.height] = outcome.minted
+        return block, outcome
+
+    def system_logs(self, height):
+        return self.system.get(height, ())
+
+    def header(self, height):
+        return None if 0 < height < self.base else super().header(height)
 
 
 def node_on(source, **limits):
@@ -149,7 +161,9 @@ async def test_details_are_of_the_block_its_fees_and_its_mint(node, source):
     details = await node.result("ots_getBlockDetails", 5)
     header = source.header(5)
     assert details == await node.result("ots_getBlockDetailsByHash", hexed(header.hash))
-    assert details["issuance"] == {"blockReward": "0xa", "uncleReward": "0x0", "issuance": "0xa"}
+    minted = hex(source.minted[5])
+    assert source.minted[5] > 0
+    assert details["issuance"] == {"blockReward": minted, "uncleReward": "0x0", "issuance": minted}
     assert details["totalFees"] == "0x0"
     block = details["block"]
     assert (block["number"], block["hash"], block["transactionCount"]) == ("0x5", hexed(header.hash), 2)
@@ -216,6 +230,23 @@ async def test_a_search_is_bounded_and_says_where_it_stopped(source):
     )
     for size in (0, 101):
         assert "rpc.explorer_page_max" in (await node.error("ots_searchTransactionsBefore", A, 0, size))["message"]
+
+
+@pytest.mark.asyncio
+async def test_a_search_ends_where_a_node_began_with_a_snapshot(source):
+    try:
+        source.base = source.pruned_below = 6
+        node = node_on(source)
+        answer = await node.result("ots_searchTransactionsBefore", A, 0, 9)
+        assert ([entry["blockNumber"] for entry in answer["txs"]], answer["lastPage"]) == (["0x8"], False)
+        for method, params in (
+            ("ots_searchTransactionsBefore", [B, 0, 9]),
+            ("ots_getTransactionBySenderAndNonce", [B, 0]),
+        ):
+            error = await node.error(method, *params)
+            assert (error["code"], "began with a snapshot" in error["message"]) == (-32000, True)
+    finally:
+        source.base = source.pruned_below = 0
 
 
 @pytest.mark.asyncio
