@@ -38,6 +38,7 @@ TRANSFER_SOURCE = Address(b"\xee" * 20)
 """The address under which movements of coins are reported as if they were logs."""
 TRANSFER_TOPIC = Hash32(bytes.fromhex("ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"))
 """Transfer(address,address,uint256)."""
+COMPUTE_UNITS_USED_UP = "the calls used up the compute units of a simulation, which are those of one block"
 _NO_SIGNATURE = b"\x80\x80\x80"
 
 
@@ -160,7 +161,7 @@ class _Execution(BlockExecution):
             raise InvariantViolation("a call ended without a result")
         cut = allowance.compute_units < self._context.params.compute_units_per_transaction
         if cut and recorder.result.failure is Failure.COMPUTE_BUDGET:
-            raise AllowanceUsedUp("the calls together take more compute units than a block may")
+            raise AllowanceUsedUp(COMPUTE_UNITS_USED_UP)
         allowance.gas -= outcome.gas_used
         allowance.compute_units -= outcome.compute_units
         if not outcome.receipt.succeeded:
@@ -168,8 +169,10 @@ class _Execution(BlockExecution):
         return CallOutcome(recorder.result, recorder.logs if transfers else outcome.receipt.logs)
 
     def _transaction(self, call: ImaginedCall, allowance: Allowance) -> Transaction:
-        if allowance.gas < TRANSACTION_GAS or allowance.compute_units <= 0:
-            raise AllowanceUsedUp("the calls before this one used up the gas or the compute units of a simulation")
+        if allowance.gas < TRANSACTION_GAS:
+            raise AllowanceUsedUp("the calls used up the gas of a simulation")
+        if allowance.compute_units <= 0:
+            raise AllowanceUsedUp(COMPUTE_UNITS_USED_UP)
         room = self._context.gas_limit - self._gas_used
         gas = min(room, allowance.gas, allowance.gas_per_call, MAX_TRANSACTION_GAS) if call.gas is None else call.gas
         if gas > room:

@@ -83,7 +83,7 @@ class SimulateBlocks:
             worded = to_rpc_error(error)
             raise RpcError(code, str(error) if worded is None else worded.message) from None
         except AllowanceUsedUp as error:
-            raise RpcError(LIMIT, f"{error} (rpc.simulate_gas_max {self.gas}; compute units of one block)") from None
+            raise RpcError(LIMIT, f"{error}; its gas is {self.gas} (rpc.simulate_gas_max)") from None
 
     def _block(self, block: ImaginedBlock) -> Json:
         contents = Contents(block.header, block.transactions)
