@@ -14,6 +14,7 @@ from cybermiles.application.metrics import AbciMetrics, CoinMetrics, EvmMetrics
 from cybermiles.chain.fees import Lane
 from cybermiles.consensus.metrics import ConsensusMetrics
 from cybermiles.mempool.metrics import MempoolMetrics
+from cybermiles.node.calls.metrics import CallMetrics
 from cybermiles.p2p.metrics import P2PMetrics
 from cybermiles.rpc.metrics import RpcMetrics
 from cybermiles.runtime.metrics import Counter, Gauge, Histogram, Registry, counter, gauge, histogram
@@ -77,6 +78,7 @@ class NodeMetrics:
     coins: CoinMetrics
     storage: StorageMetrics
     rpc: RpcMetrics
+    calls: CallMetrics
 
 
 def create_metrics() -> NodeMetrics:
@@ -94,6 +96,7 @@ def create_metrics() -> NodeMetrics:
         coins=registry.create(CoinMetrics, "coins"),
         storage=registry.create(StorageMetrics, "db"),
         rpc=registry.create(RpcMetrics, "rpc"),
+        calls=registry.create(CallMetrics, "calls"),
     )
 
 

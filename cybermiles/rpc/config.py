@@ -73,6 +73,18 @@ class RpcLimits:
 
     call_gas_max: int = 16_777_216
     """Gas of eth_call, eth_estimateGas and eth_createAccessList: a transaction's own limit, 2^24."""
+    call_workers: int = 0
+    """Processes that run calls, traces and log queries; 0: by the machine, 1 to 4."""
+    call_queue_max: int = 64
+    """Calls, traces and log queries that run or wait; one more is refused."""
+    call_timeout_seconds: int = 5
+    """One call, estimate or access list, once it runs; its process is killed then."""
+    job_timeout_seconds: int = 10
+    """One trace, log query or simulation, the same."""
+    call_memory_max_bytes: int = 1024 * MIB
+    """Address space of one such process, the program itself included; 0: no limit."""
+    call_cache_bytes: int = 64 * MIB
+    """Trie nodes and records that one such process keeps."""
     overrides_max_accounts: int = 64
     """Accounts in the state overrides of one call."""
     overrides_max_bytes: int = 256 * 1024

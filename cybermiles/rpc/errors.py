@@ -16,7 +16,7 @@ from cybermiles.rpc.jsonrpc import (
     SERVER_ERROR,
     RpcError,
 )
-from cybermiles.rpc.ports import ExecutionTimeout, Overloaded, StateUnavailable
+from cybermiles.rpc.ports import ExecutionAborted, ExecutionTimeout, Overloaded, StateUnavailable
 from cybermiles.rpc.quantities import encode_data
 from cybermiles.vm.backend import Failure
 
@@ -65,6 +65,7 @@ _CODES: tuple[tuple[type[CybermilesError], int], ...] = (
     (errors.InvalidTransaction, SERVER_ERROR),
     (StateUnavailable, SERVER_ERROR),
     (ExecutionTimeout, SERVER_ERROR),
+    (ExecutionAborted, SERVER_ERROR),
     (Overloaded, LIMIT_EXCEEDED),
 )
 

@@ -49,6 +49,10 @@ class ExecutionTimeout(CybermilesError):
     """A call was stopped because it ran for too long; the message says how long is allowed."""
 
 
+class ExecutionAborted(CybermilesError):
+    """A call's process ended before the call did; the message says why, and the limit where it was one."""
+
+
 class PendingBlock(NamedTuple):
     """The next block as it would be built now. Its hash is not the one it will have."""
 
@@ -151,8 +155,8 @@ class ChainReader(Protocol):
 class Executor(Protocol):
     """Runs code on committed states, elsewhere.
 
-    Every method may raise Overloaded, ExecutionTimeout, StateUnavailable, and InvalidTransaction where a transaction
-    like the message could not start.
+    Every method may raise Overloaded, ExecutionTimeout, ExecutionAborted, StateUnavailable, and InvalidTransaction
+    where a transaction like the message could not start.
     """
 
     async def call(

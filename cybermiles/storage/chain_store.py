@@ -96,6 +96,10 @@ class ChainStore:
         """Take over a head that was just committed."""
         self._head = head
 
+    def follow(self) -> None:
+        """Read again how far the chain is; for who reads what another process writes."""
+        self._head = self._load_head()
+
     def _load_head(self) -> Head | None:
         value = self._store.get(HEAD)
         if value is None:

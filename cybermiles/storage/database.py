@@ -90,6 +90,12 @@ class Database:
         if self._pruner is not None:
             self._pruner.step()
 
+    def follow(self) -> None:
+        """Read again how far the chain is; for who reads what another process writes."""
+        self.chain.follow()
+        if self.chain.head is not None:
+            self.validators.follow(self.chain.head.height)
+
     def state_at(self, height: int) -> TrieStateReader | None:
         """Return the state after a committed block, None where it is pruned or unknown."""
         header = self.blocks.header(height)

@@ -77,6 +77,10 @@ class ValidatorStore:
         self._rotations.put(height, following)
         self._newest = height
 
+    def follow(self, head: int) -> None:
+        """Know that another process committed blocks up to this height."""
+        self._newest = head + AHEAD
+
     def _load(self, height: int) -> ValidatorSet:
         for _, value in self._store.iterate(*height_range(VALIDATORS, 1, height), reverse=True):
             try:

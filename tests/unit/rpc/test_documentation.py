@@ -10,7 +10,6 @@ import pytest
 
 from cybermiles.chain.params import ChainParams
 from cybermiles.node.config import NodeSection, RpcSection
-from cybermiles.node.simulator import MAX_WAITING
 from cybermiles.rpc import jsonrpc
 from cybermiles.rpc.absent_methods import ABSENT
 from cybermiles.rpc.block_references import Tag
@@ -120,7 +119,6 @@ async def test_the_fee_advice_is_what_the_table_says():
         ("a pending-transaction filter sees the newest {}", PENDING_HASHES_KEPT),
         ("{} gas is added for each EIP-7702 authorization", AUTHORIZATION_GAS),
         ("types 0, 1, 2 and 4; {} bytes at most", MAX_TRANSACTION_BYTES),
-        ("At most {} calls and estimates wait", MAX_WAITING),
         ("`node.keep_states` blocks ({} by default)", NodeSection().keep_states),
     ],
 )

@@ -1,0 +1,1 @@
+"""Calls, traces and log queries in processes of their own, which read the chain through this one."""

@@ -1,0 +1,228 @@
+"""`rpc.ports.Executor` over worker processes: a bounded queue, and a thread for each, which replaces it too.
+
+    event loop ──job──► queue ──► thread ──► CallProcess      a worker that must be killed costs the caller whose job it
+                                     └── reads ◄──┘           had an error, and nobody else anything but the wait
+
+Killing is how every limit ends that a job does not keep by itself. A thread blocks in its socket, so it takes the
+interpreter from the event loop for the microseconds a read lasts and no longer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from concurrent.futures import Future
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from threading import Event, Lock, Thread
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from cybermiles.node.calls.process import Assignment, CallProcess, WorkerFault, WorkerLost
+from cybermiles.rpc.call_jobs import CALLS, JobExecutor
+from cybermiles.rpc.ports import ExecutionTimeout, Overloaded
+from cybermiles.runtime.logging import get_logger
+
+if TYPE_CHECKING:
+    from cybermiles.node.calls.metrics import CallMetrics
+    from cybermiles.node.calls.worker import Setup
+    from cybermiles.rpc.config import RpcLimits
+    from cybermiles.rpc.jobs import Job
+    from cybermiles.runtime.clock import Clock
+    from cybermiles.state.kv import KeyValueReader
+
+T = TypeVar("T")
+
+log = get_logger("calls")
+
+MOST_WORKERS = 4
+SPARED_CPUS = 2
+"""Left to consensus, execution and the event loop where there are more."""
+LOOK_SECONDS = 1
+"""How often an idle worker is looked after."""
+FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 0.25, 16.0
+"""Between attempts to start a worker that will not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Task:
+    job: Job[Any]
+    seconds: int
+    limit: str
+    expires: float
+    """Nobody waits for it any longer."""
+    answer: Future[Any]
+
+
+class CallPool(JobExecutor):
+    """Runs jobs. Its methods belong to the event loop."""
+
+    def __init__(
+        self, setup: Setup, store: KeyValueReader, *, limits: RpcLimits, clock: Clock, metrics: CallMetrics
+    ) -> None:
+        self._setup = setup
+        self._store = store
+        self._limits = limits
+        self._clock = clock
+        self._metrics = metrics
+        self._tasks: SimpleQueue[_Task | None] = SimpleQueue()
+        self._waiting = 0
+        self._epoch = 0
+        self._closing = Event()
+        self._lock = Lock()
+        self._processes: dict[int, CallProcess] = {}
+        """Alive, by process id; under the lock."""
+        count = limits.call_workers or default_workers(_cpus())
+        self._threads = [Thread(target=self._keep, name=f"calls-{number}", daemon=True) for number in range(count)]
+
+    def start(self) -> None:
+        """Begin to start the workers; jobs wait for them."""
+        for thread in self._threads:
+            thread.start()
+
+    async def run(self, job: Job[T]) -> T:
+        limits = self._limits
+        if self._waiting >= limits.call_queue_max or self._closing.is_set():
+            self._metrics.jobs_total.inc("busy")
+            raise Overloaded(f"server busy: {self._waiting} calls are waiting (rpc.call_queue_max); try again later")
+        seconds, key = limits.job_timeout_seconds, "rpc.job_timeout_seconds"
+        if type(job) in CALLS:
+            seconds, key = limits.call_timeout_seconds, "rpc.call_timeout_seconds"
+        task = _Task(
+            job=job,
+            seconds=seconds,
+            limit=f"timeout = {seconds}s, {key}",
+            expires=self._clock.monotonic() + limits.handler_timeout_seconds,
+            answer=Future(),
+        )
+        self._waiting += 1
+        try:
+            self._tasks.put(task)
+            result: T = await asyncio.wrap_future(task.answer)
+        finally:
+            self._waiting -= 1
+        return result
+
+    def forget(self) -> None:
+        """Make the workers forget what they read: committed blocks were taken back, as a development network may."""
+        self._epoch += 1
+
+    def copy(self) -> None:
+        """Copy sizes into the metrics; called at each scrape."""
+        with self._lock:
+            processes = list(self._processes.values())
+        self._metrics.waiting.set(self._waiting)
+        self._metrics.workers.set(len(processes))
+        self._metrics.workers_bytes.set(sum(process.memory_bytes for process in processes))
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Process ids of the workers."""
+        with self._lock:
+            return tuple(self._processes)
+
+    def close(self) -> None:
+        """Kill the workers, whatever they do, and end the threads; jobs that wait get an error. Again is harmless."""
+        self._closing.set()
+        for _ in self._threads:
+            self._tasks.put(None)
+        with self._lock:
+            for process in self._processes.values():
+                process.kill()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join()
+        with contextlib.suppress(Empty):
+            while True:
+                task = self._tasks.get_nowait()
+                if task is not None and task.answer.set_running_or_notify_cancel():
+                    task.answer.set_exception(Overloaded("server busy: the node is stopping"))
+
+    def _keep(self) -> None:
+        """Keep one worker alive and busy until the pool closes."""
+        process: CallProcess | None = None
+        while not self._closing.is_set():
+            if process is None or not process.is_alive():
+                self._lose(process)
+                process = self._start()
+                continue
+            with contextlib.suppress(Empty):
+                task = self._tasks.get(timeout=LOOK_SECONDS)
+                if task is None:
+                    break
+                if process.is_alive() and task.answer.set_running_or_notify_cancel():
+                    self._carry_out(process, task)
+                elif not task.answer.cancelled():
+                    self._tasks.put(task)
+        self._lose(process)
+
+    def _start(self) -> CallProcess | None:
+        """Start a worker, as often as it takes. Returns None when the pool closes."""
+        delay = FIRST_DELAY_SECONDS
+        while not self._closing.is_set():
+            process: CallProcess | None = None
+            try:
+                process = CallProcess(self._setup, self._store, self._clock)
+                self._register(process)
+                process.prepare()
+            except (WorkerLost, OSError) as error:
+                self._lose(process)
+                if self._closing.is_set():
+                    break
+                log.error(  # noqa: TRY400  (the traceback is the worker's, and it is gone)
+                    "call_worker_cannot_start",
+                    error=str(error),
+                    advice="give it more of rpc.call_memory_max_bytes, or memory and processes to the node's user",
+                )
+                self._closing.wait(delay)
+                delay = min(2 * delay, LONGEST_DELAY_SECONDS)
+                continue
+            self._metrics.starts_total.inc()
+            return process
+        return None
+
+    def _register(self, process: CallProcess) -> None:
+        """Put a process where `close` finds it, or end it where `close` was there before."""
+        with self._lock:
+            self._processes[process.pid] = process
+            if self._closing.is_set():
+                process.kill()
+
+    def _carry_out(self, process: CallProcess, task: _Task) -> None:
+        """Settle a task, whatever happens to the worker."""
+        started = self._clock.monotonic()
+        seconds = min(task.seconds, task.expires - started)
+        if seconds <= 0:
+            task.answer.set_exception(ExecutionTimeout("no process was free in time (rpc.handler_timeout_seconds)"))
+            return
+        assignment = Assignment(job=task.job, seconds=seconds, limit=task.limit, epoch=self._epoch)
+        outcome = "answered"
+        try:
+            result = process.run(assignment)
+        except WorkerLost as lost:
+            outcome = lost.outcome
+            if not self._closing.is_set():
+                log.warning("call_worker_killed", pid=process.pid, why=outcome, job=type(task.job).__name__)
+            task.answer.set_exception(lost.reason)
+        except Exception as error:  # noqa: BLE001  (whatever a job or the store raises is its caller's to see)
+            outcome = "fault" if isinstance(error, WorkerFault) else outcome
+            task.answer.set_exception(error)
+        else:
+            task.answer.set_result(result)
+        self._metrics.jobs_total.inc(outcome)
+        self._metrics.seconds.observe(self._clock.monotonic() - started)
+
+    def _lose(self, process: CallProcess | None) -> None:
+        if process is not None:
+            with self._lock:
+                self._processes.pop(process.pid, None)
+            process.close()
+
+
+def default_workers(cpus: int) -> int:
+    """Return how many workers suit a machine."""
+    return min(MOST_WORKERS, max(1, cpus - SPARED_CPUS))
+
+
+def _cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
