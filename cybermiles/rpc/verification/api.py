@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from cybermiles.types.primitives import Address
 
 PATHS = ("/api", "/api/")
-READ_WEIGHT = 2
+READ_WEIGHT = 5
 SUBMIT_WEIGHT = 20
 """Of the caller's budget, in the units of JSON-RPC methods."""
 _FORM = "application/x-www-form-urlencoded"

@@ -66,11 +66,6 @@ class VerificationService:
         self._outcomes: dict[str, Outcome | None] = {}
         self._count = 0
 
-    @property
-    def compiles(self) -> bool:
-        """Whether a compiler is configured."""
-        return self._solc is not None
-
     async def submit(self, submission: Submission) -> str:
         """Return the number to ask for the outcome by.
 
@@ -82,7 +77,8 @@ class VerificationService:
         if not code:
             raise Refused(f"Unable to locate ContractCode at 0x{submission.address.hex()}")
         known = await self._worker.run(self._store.load, submission.address, _hash(code))
-        if known is not None and (known.match is Match.FULL or (known.match is Match.METADATA and not self.compiles)):
+        best = Match.METADATA if self._solc is None else Match.FULL
+        if known is not None and known.match.rank >= best.rank:
             raise AlreadyVerified
         self._count += 1
         number = keccak256(submission.address + self._count.to_bytes(8) + self._clock.now_ms().to_bytes(8)).hex()[:50]

@@ -101,6 +101,18 @@ async def test_a_compiler_that_misbehaves_costs_one_verification(build, text, li
 
 
 @pytest.mark.asyncio
+async def test_a_node_that_stops_does_not_wait_for_its_compiler(build, worker):
+    service = build(compile_timeout_seconds=3_600)
+    await service.submit(parse_submission(form(sourceCode=source_with("endless"))))
+    task = asyncio.create_task(service.run())
+    while (running := service._solc._running) is None:
+        await asyncio.sleep(0.001)
+    task.cancel()
+    await asyncio.wait([task])
+    assert await worker.run(running.wait) < 0
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("chain", "changes", "match", "reason"),
     [
@@ -133,6 +145,20 @@ async def test_a_surer_match_replaces_a_weaker_one_and_never_the_reverse(build):
     assert (await service.record(ADDRESS)).match is Match.FULL
     with pytest.raises(CybermilesError):
         await service.submit(parse_submission(form()))
+
+
+@pytest.mark.asyncio
+async def test_a_weaker_match_that_comes_late_changes_nothing(build):
+    late = build(compiles=False)
+    number = await late.submit(parse_submission(form(metadata=metadata())))
+    assert (await outcome_of(build())).match is Match.FULL
+    task = asyncio.create_task(late.run())
+    while late.outcome(number) is None:
+        await asyncio.sleep(0.001)
+    task.cancel()
+    await asyncio.wait([task])
+    assert late.outcome(number).match is Match.METADATA
+    assert (await late.record(ADDRESS)).match is Match.FULL
 
 
 @pytest.mark.asyncio
