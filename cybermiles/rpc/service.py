@@ -25,6 +25,7 @@ from cybermiles.rpc.namespaces.eth_chain import EthChain
 from cybermiles.rpc.namespaces.eth_fees import EthFees
 from cybermiles.rpc.namespaces.eth_filters import EthFilters
 from cybermiles.rpc.namespaces.eth_node import EthNode
+from cybermiles.rpc.namespaces.eth_raw import EthRaw
 from cybermiles.rpc.namespaces.eth_send_sync import EthSendSync
 from cybermiles.rpc.namespaces.eth_simulate import EthSimulate
 from cybermiles.rpc.namespaces.eth_state import EthState
@@ -125,6 +126,7 @@ def _methods(
         *Web3(ports.info).methods(),
         *Net(ports.info).methods(),
         *blocks.methods(),
+        *EthRaw(chain, pool, serializer).methods(),
         *EthNode(chain).methods(),
         *EthSendSync(pool, ports.events, blocks.receipt, limits).methods(),
         *EthState(chain, pool, limits).methods(),

@@ -623,7 +623,7 @@ def valid_requests(node):
     by_place = [
         (f"eth_get{name}ByBlock{suffix}AndIndex", [key, "0x1"])
         for suffix, key in (("Number", "0x2"), ("Hash", hexed(block.hash)))
-        for name in ("Transaction", "Uncle")
+        for name in ("Transaction", "RawTransaction", "Uncle")
     ]
     return [
         *by_block,
@@ -692,6 +692,9 @@ def valid_requests(node):
             ],
         ),
         ("eth_sendRawTransactionSync", [hexed(last.transactions[0].raw), "0x64"]),
+        *[("eth_getHeaderByNumber", [at]) for at in ("0x2", "latest", "pending", "0x64")],
+        ("eth_getHeaderByHash", [hexed(block.hash)]),
+        ("eth_getRawTransactionByHash", [tx]),
         ("eth_config", []),
         ("ots_getApiLevel", []),
         ("ots_hasCode", [contract, "latest"]),

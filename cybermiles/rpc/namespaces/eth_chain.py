@@ -11,6 +11,7 @@ from cybermiles.rpc.block_references import (
     parse_block_number,
     parse_block_reference,
 )
+from cybermiles.rpc.jsonrpc import SERVER_ERROR, RpcError
 from cybermiles.rpc.methods import Method, Param
 from cybermiles.rpc.pacing import collect, give_way
 from cybermiles.rpc.quantities import parse_bool, parse_hash, parse_uint64
@@ -107,7 +108,9 @@ class EthChain:
         return self._serializer.block(contents.header, await collect(rendered), size=size)
 
     async def block_receipts(self, reference: BlockReference) -> Json:
-        """Return every receipt of a block, null for an unknown one."""
+        """Return every receipt of a block, null for an unknown one. Raises RpcError for the pending one."""
+        if reference is Tag.PENDING:
+            raise RpcError(SERVER_ERROR, "pending receipts is not available")
         contents = self._find(reference)
         if contents is None:
             return None

@@ -29,12 +29,13 @@ _COUNTS = (
 )
 _DATA = (
     "eth_call eth_getCode eth_getStorageAt debug_getRawHeader debug_getRawBlock debug_getRawTransaction "
-    "ots_getTransactionError"
+    "ots_getTransactionError eth_getRawTransactionByHash eth_getRawTransactionByBlockNumberAndIndex "
+    "eth_getRawTransactionByBlockHashAndIndex"
 )
 _MAYBE_OBJECT = (
     "eth_getBlockByNumber eth_getBlockByHash eth_getTransactionByHash eth_getTransactionByBlockNumberAndIndex "
     "eth_getTransactionByBlockHashAndIndex eth_getTransactionReceipt ots_getContractCreator "
-    "erigon_getHeaderByNumber"
+    "erigon_getHeaderByNumber eth_getHeaderByNumber eth_getHeaderByHash"
 )
 _OBJECTS = (
     "eth_getProof eth_feeHistory eth_createAccessList eth_fillTransaction eth_getStorageValues "

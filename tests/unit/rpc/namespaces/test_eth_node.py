@@ -46,6 +46,58 @@ async def test_capabilities_name_the_oldest_state_there_is(pruned_below):
 
 
 @pytest.mark.asyncio
+async def test_headers_and_bytes_are_those_of_the_block_and_of_its_transactions():
+    node = FakeNode()
+    block = node.chain.blocks[2]
+    for index, transaction in enumerate(block.transactions):
+        asked = [
+            ("ByHash", [hexed(transaction.hash)]),
+            ("ByBlockNumberAndIndex", ["0x2", hex(index)]),
+            ("ByBlockHashAndIndex", [hexed(block.hash), hex(index)]),
+        ]
+        for name, params in asked:
+            assert await node.result(f"eth_getRawTransaction{name}", *params) == hexed(transaction.raw)
+    header = await node.result("eth_getHeaderByNumber", "0x2")
+    assert (header["hash"], "transactions" in header) == (hexed(block.hash), False)
+    assert header == await node.result("eth_getHeaderByHash", hexed(block.hash))
+    pooled = sign_transaction(6)
+    await node.result("eth_sendRawTransaction", hexed(pooled.raw))
+    assert await node.result("eth_getRawTransactionByHash", hexed(pooled.hash)) == hexed(pooled.raw)
+    pending = node.chain.template.transactions[0]
+    assert await node.result("eth_getRawTransactionByBlockNumberAndIndex", "pending", "0x0") == hexed(pending.raw)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("method", "params", "answer"),
+    [
+        ("eth_getRawTransactionByHash", ["0x" + "00" * 32], "0x"),
+        ("eth_getRawTransactionByBlockNumberAndIndex", ["0x2", "0x2"], "0x"),
+        ("eth_getRawTransactionByBlockNumberAndIndex", ["0x64", "0x0"], "0x"),
+        ("eth_getRawTransactionByBlockHashAndIndex", ["0x" + "00" * 32, "0x0"], "0x"),
+        ("eth_getHeaderByNumber", ["0x64"], None),
+        ("eth_getHeaderByNumber", ["pending"], None),
+        ("eth_getHeaderByHash", ["0x" + "00" * 32], None),
+        ("eth_getTransactionReceipt", ["0x" + "00" * 32], None),
+        ("eth_getBlockReceipts", ["0x64"], None),
+        ("eth_getBlockReceipts", ["0x0"], []),
+    ],
+)
+async def test_what_is_not_there_is_null_or_no_bytes(method, params, answer):
+    assert await FakeNode().result(method, *params) == answer
+
+
+@pytest.mark.asyncio
+async def test_a_pooled_transaction_and_a_pending_block_have_no_receipts():
+    node = FakeNode()
+    pooled = sign_transaction(6)
+    await node.result("eth_sendRawTransaction", hexed(pooled.raw))
+    assert await node.result("eth_getTransactionReceipt", hexed(pooled.hash)) is None
+    error = await node.error("eth_getBlockReceipts", "pending")
+    assert error == {"code": -32000, "message": "pending receipts is not available"}
+
+
+@pytest.mark.asyncio
 async def test_a_submission_that_waits_answers_with_the_receipt_once_the_block_is_there():
     node = FakeNode()
     transaction, other = sign_transaction(6), sign_transaction(7)
