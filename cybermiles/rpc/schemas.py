@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from cybermiles.execution.simulate import AccountOverride, BlockOverride
+from cybermiles.execution.validation import LAST_TIMESTAMP
 from cybermiles.rpc.block_references import BlockNumber, Tag, parse_block_number
 from cybermiles.rpc.logs import LogQuery
 from cybermiles.rpc.quantities import (
@@ -59,6 +60,8 @@ def alternatives(value: Any) -> Any:  # noqa: ANN401
     return [[] if entry is None else entry if isinstance(entry, list) else [entry] for entry in value]
 
 
+LAST_HEIGHT = 2**48
+"""Of block overrides: far beyond any chain, and a number that every rule can count on from."""
 Quantity: TypeAlias = Annotated[int, BeforeValidator(parse_quantity)]
 Uint64: TypeAlias = Annotated[int, BeforeValidator(parse_uint64)]
 Data: TypeAlias = Annotated[bytes, BeforeValidator(parse_data)]
@@ -216,6 +219,11 @@ class BlockOverrideObject(_Model):
     def _possible(self) -> BlockOverrideObject:
         if self.base_fee != 0:
             raise ValueError("baseFeePerGas is always 0 on this chain")
+        if self.number is not None and self.number > LAST_HEIGHT:
+            raise ValueError(f"number {self.number} is after the last block there can be, {LAST_HEIGHT}")
+        for time in (self.time, self.timestamp):
+            if time is not None and time > LAST_TIMESTAMP:
+                raise ValueError(f"time {time} is after the last one a block can have, {LAST_TIMESTAMP}")
         return self
 
     def to_override(self) -> BlockOverride:

@@ -141,6 +141,14 @@ def test_block_overrides_take_either_of_two_names():
         parse_block_override({"baseFeePerGas": "0x1"})
 
 
+@pytest.mark.parametrize(("name", "last"), [("number", 2**48), ("time", 2**40 - 1), ("timestamp", 2**40 - 1)])
+def test_block_overrides_stay_where_blocks_can_be(name, last):
+    parse_block_override({name: hex(last)})
+    for later in (last + 1, 2**64 - 1):
+        with pytest.raises(ValueError, match=f"{later} is after the last"):
+            parse_block_override({name: hex(later)})
+
+
 @pytest.mark.parametrize(
     ("document", "query"),
     [
