@@ -160,9 +160,6 @@ class StateSyncReactor:
             if self._source is not None:
                 payload = await self._source.load(question.what, question.height, question.index)
             client.answer = encode_state_sync(Answer(question, payload))
-        if client.handle.id not in self._peers:
-            client.answer = None
-            return False
         if not client.handle.send(STATE_SYNC_CHANNEL, client.answer):
             return False
         client.answer = None

@@ -262,6 +262,65 @@ def test_a_state_that_is_not_the_proven_one_is_refused_and_the_next_taken(origin
     assert set(net.banned) == {"liar", "twin"}
 
 
+def joined_after_a_ban(net, **newcomers):
+    ban = net.ban
+
+    def and_they_come(peer, reason):
+        ban(peer, reason)
+        net.all |= newcomers
+
+    net.ban = and_they_come
+
+
+def test_a_refused_snapshot_is_not_taken_from_newcomers_either(origin, tmp_path, clock):
+    net = Net(clock, liar=WrongContent(origin))
+    joined_after_a_ban(net, late=WrongContent(origin), later=WrongContent(origin), honest=Peer(origin))
+    run(sync(origin, tmp_path, net).run())
+    assert set(net.banned) == {"liar"}
+    assert len(net.chunks) == len(WrongContent(origin).origin.chunks) + len(origin.chunks)
+
+
+def with_manifest(origin, **changes):
+    """Return a peer that offers, and delivers, a manifest that is changed."""
+    manifest = dataclasses.replace(origin.manifest, **changes)
+    return Peer(SimpleNamespace(chain=origin.chain, manifest=manifest, chunks=origin.chunks))
+
+
+def test_a_snapshot_of_another_block_is_refused_before_a_chunk_is_asked_for(origin, tmp_path, clock):
+    net = Net(clock, liar=with_manifest(origin, block_hash=Hash32(b"\xff" * 32)))
+    joined_after_a_ban(net, honest=Peer(origin))
+    run(sync(origin, tmp_path, net).run())
+    assert set(net.banned) == {"liar"}
+    assert len(net.chunks) == len(origin.chunks)
+
+
+def test_a_manifest_that_is_not_the_offered_one_costs_no_honest_peer(origin, tmp_path, clock):
+    """With other hashes of chunks, who serves the right ones would look like a liar."""
+    other = dataclasses.replace(origin.manifest, chunks=(Hash32(b"\x01" * 32), *origin.manifest.chunks[1:]))
+    liar = Lying(origin, Wanted.MANIFEST, lambda _: other.encode())
+    net = Net(clock, liar=liar, honest=Peer(origin))
+    run(sync(origin, tmp_path, net).run())
+    assert set(net.banned) == {"liar"}
+
+
+def test_snapshots_below_the_checkpoint_are_waited_out(origin, tmp_path, clock):
+    trust = Checkpoint(HEIGHT + 2, origin.chain.blocks[HEIGHT + 2][0].hash)
+    syncing = sync(origin, tmp_path, Net(clock, a=Peer(origin)), trust=trust)
+    with pytest.raises(TimeoutError):
+        run(asyncio.wait_for(syncing.run(), 60))
+
+
+def test_a_block_that_nobody_has_yet_is_waited_for(origin, tmp_path, clock):
+    class Young(Peer):
+        def answer(self, what, height, index):
+            self.asked.append(height)
+            if what is Wanted.LIGHT_BLOCK and height == HEIGHT + 1 and self.asked.count(height) < 4:
+                return b""
+            return super().answer(what, height, index)
+
+    assert run(sync(origin, tmp_path, Net(clock, a=Young(origin))).run()).height == HEIGHT
+
+
 def test_offers_round_trip():
     offers = (Offer(5, Hash32(b"\x01" * 32)), Offer(0, Hash32(b"\x02" * 32)))
     assert decode_offers(encode_offers(offers)) == offers

@@ -109,6 +109,12 @@ def test_silence_is_no_answer_and_an_offence_and_late_answers_are_none():
         assert await reactor.ask("peer", *_fields(CHUNK)) is None
         assert loop.time() - began == pytest.approx(ANSWER_SECONDS)
         assert peer.disconnected[1] is Offence.UNRESPONSIVE
+        peer.disconnected = None
+        peer.take()
+        again = asyncio.ensure_future(reactor.ask("peer", *_fields(CHUNK)))
+        await asyncio.sleep(0)
+        assert sent(peer) == [CHUNK], "it may be asked again"
+        again.cancel()
         receive(reactor, peer, Answer(CHUNK, b"late"))
         with pytest.raises(ProtocolViolation):
             receive(reactor, peer, Answer(CHUNK, b"twice"))
