@@ -27,7 +27,7 @@ from cybermiles.mempool.pool import Pool
 from cybermiles.mempool.senders import SenderBook
 from cybermiles.mempool.service import MempoolService
 from cybermiles.node.calls.pool import CallPool
-from cybermiles.node.calls.worker import Setup
+from cybermiles.node.calls.worker import setup_of
 from cybermiles.node.chain_view import ChainView
 from cybermiles.node.consensus_view import consensus_status, node_identity
 from cybermiles.node.events import CommittedBlocks, EventFeed
@@ -72,7 +72,6 @@ if TYPE_CHECKING:
     from cybermiles.chain.genesis import GenesisDocument
     from cybermiles.node.config import NodeConfig
     from cybermiles.node.data_dir import DataDir
-    from cybermiles.rpc.config import RpcLimits
     from cybermiles.rpc.node_status import ConsensusStatus, NodeIdentity
     from cybermiles.rpc.server import RpcServer
     from cybermiles.types.events import Event
@@ -197,7 +196,10 @@ def build(config: NodeConfig, directory: DataDir, document: GenesisDocument, wor
     _copy_at_scrape(metrics, info, PoolMetrics(metrics.mempool, mempool), directory, signer.address)
     feed = EventFeed(events)
     view = ChainView(database, document.chain_id, document.params, mempool.candidates)
-    calls = _calls(config.rpc.limits, document, store, clock, metrics)
+    calls = CallPool(
+        setup_of(document, config.rpc.limits), store, limits=config.rpc.limits, clock=clock, metrics=metrics.calls
+    )
+    metrics.registry.before_render(calls.copy)
     served = _served(view, calls, mempool, info, feed, clock, metrics)
     served = replace(served, verification=_verification(config, directory, view, workers, clock))
     return Components(
@@ -230,24 +232,6 @@ def _application(
         listeners=listeners,
         fill_in_senders=SenderBook(mempool.lookup, workers.signatures).fill_in,
     )
-
-
-def _calls(
-    limits: RpcLimits, document: GenesisDocument, store: LevelDB, clock: SystemClock, metrics: NodeMetrics
-) -> CallPool:
-    """Return the executor of calls, not started yet."""
-    setup = Setup(
-        chain_id=document.chain_id,
-        genesis_hash=document.hash,
-        allow_unprotected=document.allow_unprotected,
-        params=document.params,
-        memory_max_bytes=limits.call_memory_max_bytes,
-        cache_bytes=limits.call_cache_bytes,
-        result_max_bytes=2 * limits.response_max_bytes,
-    )
-    pool = CallPool(setup, store, limits=limits, clock=clock, metrics=metrics.calls)
-    metrics.registry.before_render(pool.copy)
-    return pool
 
 
 def _served(  # noqa: PLR0913, PLR0917  (the composition root hands every part on by name)

@@ -26,7 +26,14 @@ LONG_BY_DESIGN = {
 }
 JSON_ITSELF = "cybermiles/rpc/jsonrpc.py"
 """Names the type of a JSON number; quantities are hex text."""
-CATCH_ALL = {"cybermiles/rpc/dispatcher.py", "cybermiles/runtime/tasks.py"}
+CATCH_ALL = {
+    "cybermiles/rpc/dispatcher.py",
+    "cybermiles/runtime/tasks.py",
+    "cybermiles/node/calls/pool.py",
+    "cybermiles/node/calls/wire.py",
+    "cybermiles/node/calls/worker.py",
+}
+"""Where every failure is carried to whom it concerns: a caller, a log, the other process."""
 
 
 def _name(path: Path) -> str:

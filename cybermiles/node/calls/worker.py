@@ -36,7 +36,9 @@ from cybermiles.vm.rules import ChainRules, Fork
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from cybermiles.chain.genesis import GenesisDocument
     from cybermiles.chain.params import ChainParams
+    from cybermiles.rpc.config import RpcLimits
     from cybermiles.rpc.jobs import Job
     from cybermiles.types.primitives import ChainId, Hash32
 
@@ -60,6 +62,19 @@ class Setup:
     """Of the whole process."""
     cache_bytes: int
     result_max_bytes: int
+
+
+def setup_of(document: GenesisDocument, limits: RpcLimits) -> Setup:
+    """Return what the workers of a chain's node must know."""
+    return Setup(
+        chain_id=document.chain_id,
+        genesis_hash=document.hash,
+        allow_unprotected=document.allow_unprotected,
+        params=document.params,
+        memory_max_bytes=limits.call_memory_max_bytes,
+        cache_bytes=limits.call_cache_bytes,
+        result_max_bytes=2 * limits.response_max_bytes,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

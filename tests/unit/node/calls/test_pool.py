@@ -20,7 +20,7 @@ from cybermiles.execution.parent import Chain
 from cybermiles.node.calls.metrics import CallMetrics
 from cybermiles.node.calls.pool import CallPool, default_workers
 from cybermiles.node.calls.process import WorkerFault
-from cybermiles.node.calls.worker import Setup
+from cybermiles.node.calls.worker import setup_of
 from cybermiles.node.job_source import LocalSource
 from cybermiles.rpc.call_jobs import Call, CreateAccessList, EstimateGas
 from cybermiles.rpc.config import RpcLimits
@@ -62,15 +62,7 @@ def chain_in(store):
 def pool_of(limits, store=None):
     store = CountingStore() if store is None else store
     document, _ = chain_in(store)
-    setup = Setup(
-        chain_id=document.chain_id,
-        genesis_hash=document.hash,
-        allow_unprotected=False,
-        params=document.params,
-        memory_max_bytes=limits.call_memory_max_bytes,
-        cache_bytes=limits.call_cache_bytes,
-        result_max_bytes=2 * limits.response_max_bytes,
-    )
+    setup = setup_of(document, limits)
     registry = Registry()
     pool = CallPool(setup, store, limits=limits, clock=SystemClock(), metrics=registry.create(CallMetrics, "calls"))
     registry.before_render(pool.copy)
