@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import lzma
-import os
-from pathlib import Path
 
 import pytest
 from eth_account import Account
@@ -16,7 +14,6 @@ from tests.e2e.conftest import KEYS, Devnet, artifact, with_fast_blocks
 jsonschema = pytest.importorskip("jsonschema", reason="jsonschema checks answers against the specification")
 pytestmark = pytest.mark.e2e
 
-SOURCE = Path(os.environ.get("CMT_VECTORS", "/work/shared/vectors")) / "rpc" / "openrpc.json.xz"
 GWEI = 10**9
 FEES = {"maxFeePerGas": 2 * GWEI, "maxPriorityFeePerGas": 2 * GWEI}
 EXCEPTIONS = {
@@ -44,11 +41,9 @@ def without_ours(value):
 
 
 @pytest.fixture(scope="module")
-def specification():
+def specification(vectors):
     """Schemas of results by method."""
-    if not SOURCE.exists():
-        pytest.skip(f"no specification at {SOURCE}; set CMT_VECTORS")
-    document = json.loads(lzma.open(SOURCE).read())
+    document = json.loads(lzma.open(vectors / "rpc" / "openrpc.json.xz").read())
     return {method["name"]: method["result"]["schema"] for method in document["methods"] if "result" in method}
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from cybermiles import errors
-from cybermiles.errors import InvalidTransaction
+from cybermiles.errors import ConfigError, InvalidTransaction
 from cybermiles.execution.imagined import Allowance, AllowanceUsedUp, imagine_block
 from cybermiles.rpc.errors import failed_call, to_rpc_error
 from cybermiles.rpc.jsonrpc import INVALID_PARAMS, SERVER_ERROR, RawJson, RpcError, response_too_large
@@ -82,6 +82,8 @@ class SimulateBlocks:
             code = next((code for kind, code in _CODES if isinstance(error, kind)), SERVER_ERROR)
             worded = to_rpc_error(error)
             raise RpcError(code, str(error) if worded is None else worded.message) from None
+        except ConfigError as error:
+            raise RpcError(INVALID_PARAMS, f"blockOverrides: gasLimit: {error}") from None
         except AllowanceUsedUp as error:
             raise RpcError(LIMIT, f"{error}; its gas is {self.gas} (rpc.simulate_gas_max)") from None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from cybermiles.chain.predeploys import SYSTEM_CONTRACTS
 from cybermiles.execution.imagined import BlockPlan, ImaginedCall
 from cybermiles.execution.simulate import BlockOverride
 from cybermiles.rpc.jsonrpc import RpcError
@@ -118,9 +119,14 @@ def _block(where: str, value: Json, limits: RpcLimits, chain_id: int) -> AskedBl
         raise ValueError(f"{where}.blockOverrides: this chain has no withdrawals")
     if calls is not None and not isinstance(calls, list):
         raise ValueError(f"{where}.calls: an array is expected")
+    overrides = {} if accounts is None else overrides_parser(limits)(accounts)
+    if any(address in overrides for address in SYSTEM_CONTRACTS):
+        raise ValueError(
+            f"{where}.stateOverrides: system contracts cannot be replaced: every block's end relies on them"
+        )
     return AskedBlock(
         block=BlockOverride() if block is None else parse_block_override(block),
-        accounts={} if accounts is None else overrides_parser(limits)(accounts),
+        accounts=overrides,
         calls=tuple(_calls(where, calls or [], chain_id)),
     )
 
@@ -137,6 +143,8 @@ def _calls(where: str, calls: list[Json], chain_id: int) -> Iterator[ImaginedCal
 
 
 def _imagined(call: CallObject) -> ImaginedCall:
+    if call.sender in SYSTEM_CONTRACTS:
+        raise ValueError("system contracts send no transactions")
     kind = _type(call)
     cap, tip = call.max_fee_per_gas, call.max_priority_fee_per_gas
     if call.gas_price is not None:

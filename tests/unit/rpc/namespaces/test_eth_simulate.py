@@ -8,6 +8,7 @@ import pickle
 
 import pytest
 
+from cybermiles.chain.predeploys import FEES, STAKING
 from cybermiles.crypto.secp256k1 import address_of
 from cybermiles.rpc.config import RpcLimits
 from tests.factories import ADDRESSES, KEYS, PAID, sign
@@ -230,6 +231,11 @@ async def test_with_validation_lanes_are_taken_and_fees_are_paid(node):
         ([{"calls": [{}] * 1_001}], -38026, "rpc.simulate_max_calls"),
         ([], -32602, "empty input"),
         ([{"blockOverrides": {"withdrawals": [{}]}}], -32602, "no withdrawals"),
+        ([{"blockOverrides": {"gasLimit": "0x0"}}], -32602, "gasLimit: block_gas_limit is 0, but must be between"),
+        ([{"blockOverrides": {"gasLimit": hex(2**64 - 1)}}], -32602, "gasLimit: block_gas_limit is"),
+        ([{"stateOverrides": {hexed(STAKING): {"balance": "0x0"}}}], -32602, "system contracts cannot be replaced"),
+        ([{"calls": [{"from": hexed(STAKING), "to": A, "value": "0x1"}]}], -32602, "send no transactions"),
+        ([{"stateOverrides": {hexed(FEES): {"stateDiff": {}}}}], -32602, "system contracts cannot be replaced"),
         ([{"calls": [{"gas": "1"}]}], -32602, "blockStateCalls.0.calls.0: gas: hex string without 0x prefix"),
         ([{"calls": [{"chainId": "0x1"}]}], -32602, "chainId does not match"),
         ([{"calls": {}}], -32602, "an array is expected"),
