@@ -32,6 +32,7 @@ from cybermiles.storage.schema import (
 )
 from cybermiles.storage.validator_store import AHEAD, ValidatorStore
 from cybermiles.types import rlp
+from cybermiles.types.block import decode_outline
 from cybermiles.types.primitives import EMPTY_CODE_HASH, Hash32
 
 if TYPE_CHECKING:
@@ -92,22 +93,22 @@ class Export:
         for settled in (height + AHEAD, height + 1):
             self._note_validators(settled)
         while height > 0:
-            block = self._blocks.block(height)
-            if block is None:
+            raw = self._blocks.raw_block(height)
+            if raw is None:
                 raise ConfigError(
                     f"this node has no block {height}, which a snapshot of block {self.head.height} needs for the time "
                     "that evidence may be that old; another node has to make it"
                 )
-            newest = newest or block.header.timestamp
-            self._note_validators(height)
-            if block.consensus.evidence:
-                proofs = rlp.encode(list(block.consensus.evidence))
+            header, consensus = decode_outline(raw)
+            newest = newest or header.timestamp
+            if consensus.validators_hash not in self._sets:
+                self._note_validators(height)
+            if consensus.evidence:
+                proofs = rlp.encode(list(consensus.evidence))
                 self._evidence.append((at_height(COMMITTED_EVIDENCE, height), proofs))
-            yield at_height(HEADER, height), rlp.encode([block.header.encode(), block.consensus.digest.to_item()])
+            yield at_height(HEADER, height), rlp.encode([header.encode(), consensus.digest.to_item()])
             age = self.head.height - height
-            if age >= MIN_HISTORY and is_expired(
-                self._params, age_blocks=age, age_seconds=newest - block.header.timestamp
-            ):
+            if age >= MIN_HISTORY and is_expired(self._params, age_blocks=age, age_seconds=newest - header.timestamp):
                 return
             height -= 1
 
@@ -115,8 +116,7 @@ class Export:
         members = self._validators.validators(height)
         if members is None:
             raise StorageError(f"the validators of height {height} are not stored: the store is damaged")
-        if members.hash not in self._sets:
-            self._sets[members.hash] = rlp.encode(members.to_item())
+        self._sets[members.hash] = rlp.encode(members.to_item())
 
     def _accounts(self) -> Iterator[Record]:
         for key, value in self._view.iterate(ACCOUNT, ACCOUNT + b"\xff" * 21):

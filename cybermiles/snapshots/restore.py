@@ -41,7 +41,7 @@ from cybermiles.storage.schema import (
 from cybermiles.storage.tx_index import transaction_records
 from cybermiles.storage.validator_store import AHEAD
 from cybermiles.types import rlp
-from cybermiles.types.block import decode_block
+from cybermiles.types.block import MAX_CONSENSUS_BYTES, decode_block
 from cybermiles.types.commit import decode_commit, verify_commit
 from cybermiles.types.header import decode_header
 from cybermiles.types.light_block import decode_digest
@@ -63,6 +63,8 @@ MAX_HISTORY = 10_000_000
 """Headers, the most that the parameter of evidence's age allows."""
 _NO_EVIDENCE = keccak256(rlp.encode([]))
 _HEIGHT_KEY = 9
+_MAX_BYTES = {HEADER: 2048, VALIDATORS: 512 * 1024, COMMITTED_EVIDENCE: MAX_CONSENSUS_BYTES}
+"""Of records that become many objects when they are decoded: a set of 3 000 validators has 200 000."""
 
 
 class SnapshotRefused(ProtocolViolation):
@@ -115,6 +117,8 @@ class Restore:
         }
         try:
             for key, value in records:
+                if len(value) > _MAX_BYTES.get(key[:1], len(value)):
+                    raise _refused(f"a record with key {key[:40].hex()} has {len(value)} bytes")
                 takers.get(key[:1], self._take_head)(key, value)
         except (DecodingError, ValueError, IndexError) as error:
             raise SnapshotRefused(f"a record does not decode: {error}") from error

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MAX_OFFERS = 16
+_MAX_BYTES = 1024
 
 
 class Wanted(IntEnum):
@@ -38,6 +39,8 @@ def encode_offers(offers: Iterable[Offer]) -> bytes:
 
 def decode_offers(raw: bytes) -> tuple[Offer, ...]:
     """Return the offers of an answer. Raises DecodingError."""
+    if len(raw) > _MAX_BYTES:
+        raise DecodingError(f"offers of {len(raw)} bytes, {_MAX_BYTES} are allowed")
     items = rlp.as_list(rlp.decode(raw, max_depth=2))
     if len(items) > MAX_OFFERS:
         raise DecodingError(f"{len(items)} snapshots, {MAX_OFFERS} are allowed")

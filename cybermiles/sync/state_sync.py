@@ -25,7 +25,6 @@ from cybermiles.sync.light_client import (
     check_checkpoint,
 )
 from cybermiles.sync.snapshot_offers import Offer, Wanted, decode_offers
-from cybermiles.types import rlp
 from cybermiles.types.light_block import decode_light_block
 
 if TYPE_CHECKING:
@@ -229,7 +228,7 @@ class StateSync:
         if not raw:
             return None
         try:
-            block = decode_light_block(rlp.decode(raw, max_depth=4))
+            block = decode_light_block(raw)
         except DecodingError as error:
             self._ban(peer, str(error))
             return None

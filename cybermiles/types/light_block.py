@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cybermiles.crypto.hashing import keccak256
+from cybermiles.errors import DecodingError
 from cybermiles.types import rlp
 from cybermiles.types.commit import decode_commit
 from cybermiles.types.header import decode_header
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from cybermiles.types.header import Header
     from cybermiles.types.rlp import Item
     from cybermiles.types.validator import ValidatorSet
+
+
+MAX_LIGHT_BLOCK_BYTES = 1024 * 1024
+"""Encoded; two sets of 3,000 validators and a commit of one have 610 000."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,9 +113,11 @@ class LightBlock:
         ]
 
 
-def decode_light_block(item: Item) -> LightBlock:
-    """Return the light block of a decoded RLP item. Raises DecodingError."""
-    header, digest, commit, validators, following = rlp.as_list(item, length=5)
+def decode_light_block(raw: bytes) -> LightBlock:
+    """Return the light block that `raw` is the RLP of. Raises DecodingError."""
+    if len(raw) > MAX_LIGHT_BLOCK_BYTES:
+        raise DecodingError(f"a light block of {len(raw)} bytes, {MAX_LIGHT_BLOCK_BYTES} are allowed")
+    header, digest, commit, validators, following = rlp.as_list(rlp.decode(raw, max_depth=4), length=5)
     return LightBlock(
         header=decode_header(rlp.decode(rlp.as_bytes(header), max_depth=1)),
         digest=decode_digest(digest),

@@ -259,6 +259,12 @@ def test_an_account_in_another_than_the_canonical_form_is_refused(chain):
     refused(chain, replaced(chain, key, value[:9] + b"\x00" + value[9:]))
 
 
+@pytest.mark.parametrize("prefix", [schema.HEADER, schema.VALIDATORS, schema.COMMITTED_EVIDENCE])
+def test_a_record_is_bounded_before_it_is_decoded(chain, prefix):
+    with pytest.raises(ProtocolViolation, match="bytes"):
+        restored(chain, [(prefix + bytes(8), b"\x80" * 1_000_000)])
+
+
 def test_the_snapshot_of_another_height_is_refused(chain):
     other = StoredChain(MemoryStore())
     other.live(HEIGHT - 1)

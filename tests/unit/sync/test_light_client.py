@@ -21,7 +21,7 @@ from cybermiles.sync.light_client import (
 )
 from cybermiles.types import rlp
 from cybermiles.types.commit import Commit
-from cybermiles.types.light_block import decode_light_block
+from cybermiles.types.light_block import MAX_LIGHT_BLOCK_BYTES, decode_light_block
 from cybermiles.types.primitives import ZERO_HASH
 from cybermiles.types.validator import ValidatorSet
 from tests.fakes.light_blocks import GENESIS, PERIOD, chain, light_block, member, members, options, resigned, trusted
@@ -318,10 +318,15 @@ def test_a_bisection_leads_upwards():
 
 def test_a_light_block_round_trips():
     raw = rlp.encode(ROOT.to_item())
-    assert decode_light_block(rlp.decode(raw)) == ROOT
+    assert decode_light_block(raw) == ROOT
+
+
+def test_a_light_block_is_bounded_before_it_is_decoded():
+    with pytest.raises(DecodingError, match="are allowed"):
+        decode_light_block(bytes(MAX_LIGHT_BLOCK_BYTES + 1))
 
 
 @given(st.binary(max_size=200))
 def test_anything_else_is_refused(raw):
     with pytest.raises(DecodingError):
-        decode_light_block(rlp.decode(raw))
+        decode_light_block(raw)
