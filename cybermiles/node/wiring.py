@@ -26,8 +26,7 @@ from cybermiles.mempool.admission import Admission
 from cybermiles.mempool.pool import Pool
 from cybermiles.mempool.senders import SenderBook
 from cybermiles.mempool.service import MempoolService
-from cybermiles.node.calls.pool import CallPool
-from cybermiles.node.calls.worker import setup_of
+from cybermiles.node.calls.pool import CallPool, open_pool
 from cybermiles.node.chain_view import ChainView
 from cybermiles.node.consensus_view import consensus_status, node_identity
 from cybermiles.node.events import CommittedBlocks, EventFeed
@@ -155,16 +154,7 @@ def build(config: NodeConfig, directory: DataDir, document: GenesisDocument, wor
     signer = _signer(directory, document, workers)
     evidence = _evidence(document, database)
     blocks = BlockMetrics(metrics, database.validators.validators, signer.address)
-    snapshots = Snapshots(
-        store=store,
-        database=database,
-        params=document.params,
-        shelf=Shelf(directory.snapshots),
-        worker=workers.snapshots,
-        clock=clock,
-        interval=config.state_sync.snapshot_interval if config.p2p_enabled else 0,
-        kept=config.state_sync.keep_snapshots,
-    )
+    snapshots = _snapshots(config, directory, store, database, document, workers)
     listeners = (mempool, evidence, CommittedBlocks(events.publish), blocks, snapshots)
     application = _application(document, database, workers, mempool, listeners)
     ports = RunnerPorts(
@@ -192,14 +182,10 @@ def build(config: NodeConfig, directory: DataDir, document: GenesisDocument, wor
         )
         network = NodeNetwork(config, directory, document, parts)
     info = _node_info(config, document, engine, signer, network)
-    metrics.registry.before_render(lambda: copy_sync(metrics.block_sync, info.syncing, view.head_height()))
     _copy_at_scrape(metrics, info, PoolMetrics(metrics.mempool, mempool), directory, signer.address)
     feed = EventFeed(events)
     view = ChainView(database, document.chain_id, document.params, mempool.candidates)
-    calls = CallPool(
-        setup_of(document, config.rpc.limits), store, limits=config.rpc.limits, clock=clock, metrics=metrics.calls
-    )
-    metrics.registry.before_render(calls.copy)
+    calls = open_pool(document, config.rpc.limits, store, clock, metrics)
     served = _served(view, calls, mempool, info, feed, clock, metrics)
     served = replace(served, verification=_verification(config, directory, view, workers, clock))
     return Components(
@@ -214,6 +200,26 @@ def build(config: NodeConfig, directory: DataDir, document: GenesisDocument, wor
         metrics=metrics,
         events=feed,
         clock=clock,
+    )
+
+
+def _snapshots(
+    config: NodeConfig,
+    directory: DataDir,
+    store: LevelDB,
+    database: Database,
+    document: GenesisDocument,
+    workers: Workers,
+) -> Snapshots:
+    return Snapshots(
+        store=store,
+        database=database,
+        params=document.params,
+        shelf=Shelf(directory.snapshots),
+        worker=workers.snapshots,
+        clock=SystemClock(),
+        interval=config.state_sync.snapshot_interval if config.p2p_enabled else 0,
+        kept=config.state_sync.keep_snapshots,
     )
 
 
@@ -244,6 +250,7 @@ def _served(  # noqa: PLR0913, PLR0917  (the composition root hands every part o
     metrics: NodeMetrics,
 ) -> RpcPorts:
     """Return what JSON-RPC and the operator's pages are about."""
+    metrics.registry.before_render(lambda: copy_sync(metrics.block_sync, info.syncing, view.head_height()))
     return RpcPorts(
         chain=view,
         executor=calls,

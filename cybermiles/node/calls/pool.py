@@ -19,13 +19,16 @@ from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cybermiles.node.calls.process import Assignment, CallProcess, WorkerFault, WorkerLost
+from cybermiles.node.calls.worker import setup_of
 from cybermiles.rpc.call_jobs import CALLS, JobExecutor
 from cybermiles.rpc.ports import ExecutionTimeout, Overloaded
 from cybermiles.runtime.logging import get_logger
 
 if TYPE_CHECKING:
+    from cybermiles.chain.genesis import GenesisDocument
     from cybermiles.node.calls.metrics import CallMetrics
     from cybermiles.node.calls.worker import Setup
+    from cybermiles.node.metrics import NodeMetrics
     from cybermiles.rpc.config import RpcLimits
     from cybermiles.rpc.jobs import Job
     from cybermiles.runtime.clock import Clock
@@ -217,6 +220,15 @@ class CallPool(JobExecutor):
             with self._lock:
                 self._processes.pop(process.pid, None)
             process.close()
+
+
+def open_pool(
+    document: GenesisDocument, limits: RpcLimits, store: KeyValueReader, clock: Clock, metrics: NodeMetrics
+) -> CallPool:
+    """Return the pool of a node, not started yet."""
+    pool = CallPool(setup_of(document, limits), store, limits=limits, clock=clock, metrics=metrics.calls)
+    metrics.registry.before_render(pool.copy)
+    return pool
 
 
 def default_workers(cpus: int) -> int:
