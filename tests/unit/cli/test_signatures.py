@@ -160,3 +160,18 @@ def test_what_is_shown_can_be_typed_again(numbers, data, flag):
     entry = parse_function("f(int256[],bytes,bool)")
     texts = [f"[{','.join(map(str, numbers))}]", "0x" + data.hex(), str(flag).lower()]
     assert encode_arguments(entry, texts) == eth_abi.encode(["int256[]", "bytes", "bool"], [numbers, data, flag])
+
+
+@given(
+    st.text(alphabet='f(),[]"0123456789abcdeuintrs \\', max_size=30),
+    st.sampled_from(["uint8", "(bool,string)[]", "bytes4[2]", "string[]"]),
+)
+def test_whatever_is_typed_is_read_or_refused(text, kind):
+    for attempt in (
+        lambda: function_of(parse_function(text)),
+        lambda: encode_arguments(parse_function(f"f({kind})"), [text]),
+    ):
+        try:
+            attempt()
+        except CommandError as refusal:
+            assert str(refusal)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cybermiles.rpc.verification.submission import Refused, parse_submission, source_hashes
 from tests.unit.rpc.verification.samples import ADDRESS, ARGUMENTS, DOCUMENT, VERSION, form, metadata
@@ -86,3 +90,35 @@ DEEP = "[" * 300 + "]" * 300
 def test_what_is_refused(changes, message):
     with pytest.raises(Refused, match=message):
         parse_submission(form(**changes))
+
+
+NAMES = (
+    "codeformat",
+    "contractaddress",
+    "contractname",
+    "compilerversion",
+    "constructorArguements",
+    "sourceCode",
+    "metadata",
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["language", "sources", "settings", "content", "a.sol"]), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), st.text(max_size=40)), JSON)
+def test_whatever_is_posted_is_taken_or_refused(changes, value):
+    for posted in (
+        form(**changes),
+        form(sourceCode=json.dumps(value)),
+        form(sourceCode=json.dumps({"language": "Solidity", "sources": value})),
+    ):
+        try:
+            assert parse_submission(posted).source["language"] == "Solidity"
+        except Refused as refusal:
+            assert str(refusal)
