@@ -1,4 +1,4 @@
-"""solc in a process of its own: bounded memory, time and output, an empty directory to see, no environment.
+"""solc in a process of its own: bounded memory, time and output, behind the node's own work, an empty directory to see.
 
 The sources are strangers' text and compilers have bugs, so a run that goes wrong costs one verification. A small
 launcher sets the limits and becomes the compiler; on a time-out its whole process group is killed.
@@ -32,6 +32,7 @@ memory, seconds, size, *command = sys.argv[1:]
 for limit, value in ((resource.RLIMIT_DATA, memory), (resource.RLIMIT_CPU, seconds), (resource.RLIMIT_FSIZE, size),
                      (resource.RLIMIT_CORE, 0)):
     resource.setrlimit(limit, (int(value), int(value)))
+os.nice(10)
 try:
     os.execvp(command[0], command)
 except OSError as error:

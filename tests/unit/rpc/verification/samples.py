@@ -112,7 +112,8 @@ class VaultChain:
 
 
 SOLC = """\
-import json, sys
+import json, os, sys
+assert os.nice(0) >= 10 and not {"HOME", "USER"} & set(os.environ)
 question = json.load(sys.stdin)
 [(path, names)] = question["settings"]["outputSelection"].items()
 [name] = names
