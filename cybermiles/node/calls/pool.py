@@ -199,21 +199,22 @@ class CallPool(JobExecutor):
             task.answer.set_exception(ExecutionTimeout("no process was free in time (rpc.handler_timeout_seconds)"))
             return
         assignment = Assignment(job=task.job, seconds=seconds, limit=task.limit, epoch=self._epoch)
-        outcome = "answered"
+        outcome, result = "answered", None
+        error: Exception | None = None
         try:
             result = process.run(assignment)
         except WorkerLost as lost:
-            outcome = lost.outcome
+            outcome, error = lost.outcome, lost.reason
             if not self._closing.is_set():
                 log.warning("call_worker_killed", pid=process.pid, why=outcome, job=type(task.job).__name__)
-            task.answer.set_exception(lost.reason)
-        except Exception as error:  # noqa: BLE001  (whatever a job or the store raises is its caller's to see)
-            outcome = "fault" if isinstance(error, WorkerFault) else outcome
-            task.answer.set_exception(error)
-        else:
-            task.answer.set_result(result)
+        except Exception as raised:  # noqa: BLE001  (whatever a job or the store raises is its caller's to see)
+            outcome, error = "fault" if isinstance(raised, WorkerFault) else outcome, raised
         self._metrics.jobs_total.inc(outcome)
         self._metrics.seconds.observe(self._clock.monotonic() - started)
+        if error is None:
+            task.answer.set_result(result)
+        else:
+            task.answer.set_exception(error)
 
     def _lose(self, process: CallProcess | None) -> None:
         if process is not None:
