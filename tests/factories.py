@@ -115,7 +115,10 @@ class MemoryChain:
             chain_id=self.document.chain_id,
             genesis_hash=self.document.hash,
             allow_unprotected=self.document.allow_unprotected,
-            backend=PyEvmBackend(ChainRules(fork=Fork.OSAKA, chain_id=self.document.chain_id), native_contracts()),
+            backend=PyEvmBackend(
+                ChainRules(fork=Fork.OSAKA, chain_id=self.document.chain_id, allow_unsigned=self.document.dev),
+                native_contracts(dev=self.document.dev),
+            ),
             election=election,
         )
         self.nodes = dict(genesis.root_update.nodes)

@@ -17,10 +17,11 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from cybermiles.chain.development import check_development
 from cybermiles.chain.issuance import IssuanceSchedule
 from cybermiles.chain.params import PARAM_SPECS, ChainParams, format_value, params_from_strings
 from cybermiles.chain.power import damped_powers
-from cybermiles.chain.predeploys import STAKING, VESTING, is_reserved, predeployed_code
+from cybermiles.chain.predeploys import DEV, STAKING, SYSTEM_STUB, VESTING, is_reserved, predeployed_code
 from cybermiles.chain.reading import Field, parse_json
 from cybermiles.crypto.hashing import keccak256
 from cybermiles.errors import ConfigError
@@ -33,18 +34,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _KEYS = (
-    "name",
-    "chain_id",
-    "genesis_time",
-    "allow_unprotected",
-    "supply_cmt",
-    "foundation",
-    "parameters",
-    "validators",
-    "allocations",
-    "vesting",
-)
-
+    "name", "chain_id", "genesis_time", "allow_unprotected", "supply_cmt", "foundation",
+    "parameters", "validators", "allocations", "vesting",
+)  # fmt: skip
 
 NOTHING = Wei(0)
 """Stake of a founder in a network without elections."""
@@ -141,6 +133,8 @@ class GenesisDocument:
     """Locked coins, held by the vesting contract."""
     foundation: Address = ZERO_ADDRESS
     """Who may mark validators as verified; the zero address: nobody."""
+    dev: bool = False
+    """Whether anybody may send as any account and change any account: a chain for development."""
 
     def __post_init__(self) -> None:
         _check_sum(self)
@@ -148,6 +142,8 @@ class GenesisDocument:
         _check_grants(self)
         _check_validators(self)
         _check_stakes(self)
+        if self.dev:
+            check_development(self.chain_id)
 
     @property
     def hash(self) -> Hash32:
@@ -187,6 +183,8 @@ class GenesisDocument:
                 balances[entry.validator.operator] -= entry.stake
                 balances[STAKING] = balances.get(STAKING, 0) + entry.stake
         codes = predeployed_code()
+        if self.dev:
+            codes[DEV] = SYSTEM_STUB
         return {
             address: GenesisAccount(
                 nonce=1 if address in codes else 0,
@@ -244,13 +242,14 @@ class GenesisDocument:
                 ]
                 for grant in self.vesting
             ],
+            *([b"dev"] if self.dev else []),
         ]
 
 
 def parse_genesis(source: str | bytes) -> GenesisDocument:
     """Return the document in a JSON text. Raises ConfigError with the path of the first wrong field."""
     root = Field(parse_json(source), "genesis")
-    fields = root.object(_KEYS)
+    fields = root.object(_KEYS, ("dev",))
     return GenesisDocument(
         name=fields["name"].text(maximum=64),
         chain_id=ChainId(fields["chain_id"].integer(minimum=1, maximum=2**53 - 1)),
@@ -262,6 +261,7 @@ def parse_genesis(source: str | bytes) -> GenesisDocument:
         validators=tuple(_validator(entry) for entry in fields["validators"].items()),
         allocations=tuple(_allocation(entry) for entry in fields["allocations"].items()),
         vesting=tuple(_grant(entry) for entry in fields["vesting"].items()),
+        dev="dev" in fields and fields["dev"].boolean(),
     )
 
 

@@ -24,6 +24,8 @@ FEES = Address(bytes.fromhex("0000000000000000000000000000000000434d06"))
 """Deposits of sponsors."""
 SYSTEM_CONTRACTS = (STAKING, SLASHING, GOVERNANCE, VESTING, FEES)
 """In address order: ASCII "CM" and a number, clear of the precompiles."""
+DEV = Address(bytes.fromhex("0000000000000000000000000000000000434dde"))
+"""Edits accounts on a chain for development; on no other chain is there code."""
 SYSTEM_STUB = bytes.fromhex("60006000fd")
 """PUSH1 0 PUSH1 0 REVERT."""
 

@@ -70,16 +70,17 @@ class Field:
         self._value = value
         self.path = path
 
-    def object(self, keys: Sequence[str]) -> dict[str, Field]:
-        """Return the fields of an object that has exactly these keys."""
+    def object(self, keys: Sequence[str], optional: Sequence[str] = ()) -> dict[str, Field]:
+        """Return the fields of an object that has exactly these keys, and any of the optional ones."""
         value = self._expect(dict, "an object")
         for key in value:
-            if key not in keys:
+            if key not in keys and key not in optional:
                 raise ConfigError(f"{self.path}: unknown key {_shown(key)}; {nearest(key, keys)}")
         for key in keys:
             if key not in value:
                 raise ConfigError(f'{self.path}: the key "{key}" is missing')
-        return {key: Field(value[key], f"{self.path}.{key}") for key in keys}
+        present = [*keys, *(key for key in optional if key in value)]
+        return {key: Field(value[key], f"{self.path}.{key}") for key in present}
 
     def items(self) -> list[Field]:
         """Return the entries of a list."""

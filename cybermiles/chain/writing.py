@@ -24,6 +24,7 @@ def format_genesis(document: GenesisDocument) -> str:
                 "chain_id": str(document.chain_id),
                 "genesis_time": format_time(document.timestamp),
                 "allow_unprotected": document.allow_unprotected,
+                **({"dev": True} if document.dev else {}),
                 "supply_cmt": decimal(document.supply, WEI_PER_CMT),
                 "foundation": checksum(document.foundation),
                 "parameters": {name: f"{values[name]} {spec.unit}" for name, spec in PARAM_SPECS.items()},

@@ -65,7 +65,10 @@ def up(*, count: int | None, directory: Path, rpc_port: int, p2p_port: int, as_j
     homes = find_homes(directory)
     if not homes:
         plan = NetworkPlan(
-            template=template(None, ()), validators=count or DEFAULT_VALIDATORS, rpc_port=rpc_port, p2p_port=p2p_port
+            template=template(None, (), dev=True),
+            validators=count or DEFAULT_VALIDATORS,
+            rpc_port=rpc_port,
+            p2p_port=p2p_port,
         )
         create_testnet(directory, plan)
         homes = find_homes(directory)

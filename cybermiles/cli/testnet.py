@@ -82,7 +82,7 @@ def init(
     """
     directory = output.expanduser().absolute()
     plan = NetworkPlan(
-        template=template(chain_id, params),
+        template=template(chain_id, params, dev=False),
         validators=count,
         hosts=tuple(host.strip() for host in hosts.split(",")) if hosts else (),
         rpc_port=rpc_port,
@@ -114,7 +114,7 @@ def init(
     answer(data, "\n".join(lines), as_json=as_json)
 
 
-def template(chain_id: int | None, params: tuple[str, ...]) -> GenesisDocument:
+def template(chain_id: int | None, params: tuple[str, ...], *, dev: bool) -> GenesisDocument:
     """Return devnet's document with another id and parameters, starting now. Raises ConfigError."""
     document = network_genesis("devnet")
     changes = {}
@@ -131,5 +131,6 @@ def template(chain_id: int | None, params: tuple[str, ...]) -> GenesisDocument:
         document,
         chain_id=ChainId(document.chain_id if chain_id is None else chain_id),
         params=changed,
+        dev=dev,
     )
     return document.with_timestamp(int(time.time()))  # noqa: TID251  (the chain starts now)

@@ -327,6 +327,11 @@ class ConsensusRunner:
         """Look again whether a height should start, because evidence arrived."""
         self._wake.set()
 
+    @property
+    def interval_ms(self) -> int:
+        """Least time from the start of one height to that of the next."""
+        return self._settings.block_interval_ms
+
     # What reactors read: about the height of `view`, nothing while it has not started
 
     @property

@@ -82,7 +82,9 @@ def check_frozen(frozen: Container[Address], sender: Address) -> None:
         raise AccountFrozen(f"account frozen: address 0x{sender.hex()} can send nothing during its recovery")
 
 
-def check_account(account: Account, state: StateReader, sender: bytes) -> None:
+def check_account(account: Account, state: StateReader, transaction: Transaction) -> None:
     """Raise SenderHasCode for a contract that is not a delegated account (EIP-3607, EIP-7702)."""
+    if transaction.is_unsigned:
+        return
     if account.code_hash != EMPTY_CODE_HASH and not state.code(account.code_hash).startswith(DELEGATION_PREFIX):
-        raise SenderHasCode(f"sender not an eoa: address 0x{sender.hex()}")
+        raise SenderHasCode(f"sender not an eoa: address 0x{transaction.sender.hex()}")

@@ -184,7 +184,7 @@ class MempoolService:
             sender: Address = transaction.sender
             check_frozen(self._frozen, sender)
             account = state.account(sender) or EMPTY_ACCOUNT
-            check_account(account, state, sender)
+            check_account(account, state, transaction)
             promised = self._pool.promised_before(transaction)
             is_sponsored = self._admission.is_sponsored(transaction, state, promised, now)
             dropped = self._pool.add(transaction, account.nonce, account.balance, now, is_sponsored=is_sponsored)

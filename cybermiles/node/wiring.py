@@ -20,15 +20,16 @@ from cybermiles.consensus.settings import RunnerSettings
 from cybermiles.consensus.validator_key import load_key
 from cybermiles.consensus.verifier import BatchVerifier
 from cybermiles.execution.genesis import genesis_block
-from cybermiles.execution.parent import Chain
 from cybermiles.governance.holds import frozen_accounts
 from cybermiles.mempool.admission import Admission
 from cybermiles.mempool.pool import Pool
 from cybermiles.mempool.senders import SenderBook
 from cybermiles.mempool.service import MempoolService
 from cybermiles.node.calls.pool import CallPool, open_pool
+from cybermiles.node.chain_rules import chain_of, rules_of
 from cybermiles.node.chain_view import ChainView
 from cybermiles.node.consensus_view import consensus_status, node_identity
+from cybermiles.node.development import clock_of, development_of, source_of
 from cybermiles.node.events import CommittedBlocks, EventFeed
 from cybermiles.node.info import LocalNode, client_version
 from cybermiles.node.metering import MeteredApplication
@@ -59,10 +60,7 @@ from cybermiles.state.slots import ReadStorage
 from cybermiles.storage.database import Database
 from cybermiles.storage.leveldb import LevelDB, LevelDBOptions
 from cybermiles.storage.recovery import check_store
-from cybermiles.system.registry import native_contracts
 from cybermiles.types.evidence import verify_evidence
-from cybermiles.vm.pyevm.backend import PyEvmBackend
-from cybermiles.vm.rules import ChainRules, Fork
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,8 +69,10 @@ if TYPE_CHECKING:
     from cybermiles.chain.genesis import GenesisDocument
     from cybermiles.node.config import NodeConfig
     from cybermiles.node.data_dir import DataDir
+    from cybermiles.rpc.namespaces.dev import Development
     from cybermiles.rpc.node_status import ConsensusStatus, NodeIdentity
     from cybermiles.rpc.server import RpcServer
+    from cybermiles.runtime.clock import Clock
     from cybermiles.types.events import Event
 
 SIGNATURE_THREADS = 2
@@ -132,7 +132,7 @@ class Components:
     """The listener of `metrics.listen`."""
     metrics: NodeMetrics
     events: EventFeed
-    clock: SystemClock
+    clock: Clock
 
     def close(self) -> None:
         """Release processes, files and locks, last opened first."""
@@ -147,7 +147,7 @@ def build(config: NodeConfig, directory: DataDir, document: GenesisDocument, wor
     database = Database(store, keep_states=config.node.keep_states, compactor=store)
     database.commit_genesis(genesis_block(document))
     check_store(database)
-    clock = SystemClock()
+    clock = clock_of(document, database)
     events: EventBus[Event] = EventBus()
     mempool = _mempool(config, document, database, workers, events, clock)
     metrics = create_metrics()
@@ -155,11 +155,11 @@ def build(config: NodeConfig, directory: DataDir, document: GenesisDocument, wor
     evidence = _evidence(document, database)
     blocks = BlockMetrics(metrics, database.validators.validators, signer.address)
     snapshots = _snapshots(config, directory, store, database, document, workers)
-    listeners = (mempool, evidence, CommittedBlocks(events.publish), blocks, snapshots)
+    listeners: list[CommitListener] = [mempool, evidence, CommittedBlocks(events.publish), blocks, snapshots]
     application = _application(document, database, workers, mempool, listeners)
     ports = RunnerPorts(
         application=MeteredApplication(application, metrics.abci, clock),
-        transactions=mempool,
+        transactions=(source := source_of(clock, mempool)),
         evidence=evidence,
         signer=signer,
         verifier=BatchVerifier(workers.signatures),
@@ -186,7 +186,7 @@ def build(config: NodeConfig, directory: DataDir, document: GenesisDocument, wor
     feed = EventFeed(events)
     view = ChainView(database, document.chain_id, document.params, mempool.candidates)
     calls = open_pool(document, config.rpc.limits, store, clock, metrics)
-    served = _served(view, calls, mempool, info, feed, clock, metrics)
+    served = _served(view, calls, mempool, info, feed, clock, metrics, development_of(clock, source, engine, listeners))
     served = replace(served, verification=_verification(config, directory, view, workers, clock))
     return Components(
         store=store,
@@ -231,7 +231,7 @@ def _application(
     listeners: Sequence[CommitListener],
 ) -> ChainApplication:
     return ChainApplication(
-        chain=_chain(document),
+        chain=chain_of(document),
         database=database,
         params=document.params,
         worker=workers.blocks,
@@ -246,8 +246,9 @@ def _served(  # noqa: PLR0913, PLR0917  (the composition root hands every part o
     mempool: MempoolService,
     info: LocalNode,
     feed: EventFeed,
-    clock: SystemClock,
+    clock: Clock,
     metrics: NodeMetrics,
+    development: Development | None,
 ) -> RpcPorts:
     """Return what JSON-RPC and the operator's pages are about."""
     metrics.registry.before_render(lambda: copy_sync(metrics.block_sync, info.syncing, view.head_height()))
@@ -260,12 +261,13 @@ def _served(  # noqa: PLR0913, PLR0917  (the composition root hands every part o
         clock=clock,
         id_secret=secrets.token_bytes(32),
         observer=RequestCounter(metrics.rpc),
+        development=development,
         pages=OperatorPages(view, info, clock, metrics.registry),
     )
 
 
 def _verification(
-    config: NodeConfig, directory: DataDir, view: ChainView, workers: Workers, clock: SystemClock
+    config: NodeConfig, directory: DataDir, view: ChainView, workers: Workers, clock: Clock
 ) -> VerificationApi | None:
     if config.verify is None or not config.rpc_enabled:
         return None
@@ -315,7 +317,7 @@ def _mempool(
     database: Database,
     workers: Workers,
     events: EventBus[Event],
-    clock: SystemClock,
+    clock: Clock,
 ) -> MempoolService:
     state = database.state
     params = EffectiveParams(document.params).at(state)
@@ -323,7 +325,7 @@ def _mempool(
     frozen = () if head is None else frozen_accounts(ReadStorage(state, GOVERNANCE), head.timestamp)
     return MempoolService(
         pool=Pool(config.mempool, params),
-        admission=Admission(_rules(document), params, allow_unprotected=document.allow_unprotected),
+        admission=Admission(rules_of(document), params, allow_unprotected=document.allow_unprotected),
         head=lambda: database.state,
         clock=clock,
         threads=workers.signatures,
@@ -384,17 +386,3 @@ def _copy_at_scrape(
     metrics.registry.before_render(pool.copy)
     metrics.registry.before_render(lambda: copy_consensus(metrics.consensus, info.consensus(), own))
     metrics.registry.before_render(lambda: copy_sizes(metrics.storage, stores))
-
-
-def _rules(document: GenesisDocument) -> ChainRules:
-    return ChainRules(fork=Fork.OSAKA, chain_id=document.chain_id)
-
-
-def _chain(document: GenesisDocument) -> Chain:
-    """Return the chain's constants with an EVM of its own: a backend belongs to one thread."""
-    return Chain(
-        chain_id=document.chain_id,
-        genesis_hash=document.hash,
-        allow_unprotected=document.allow_unprotected,
-        backend=PyEvmBackend(_rules(document), native_contracts()),
-    )

@@ -123,6 +123,8 @@ class RpcLimits:
     """Storage slots of one eth_getProof."""
     storage_values_max_slots: int = 1_024
     """Storage slots of one eth_getStorageValues."""
+    dev_mine_max_blocks: int = 256
+    """Blocks of one evm_mine or anvil_mine, on a chain for development."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

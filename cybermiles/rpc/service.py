@@ -20,6 +20,7 @@ from cybermiles.rpc.namespaces.cmt_network import CmtNetwork
 from cybermiles.rpc.namespaces.cmt_staking import CmtStaking
 from cybermiles.rpc.namespaces.debug import Debug
 from cybermiles.rpc.namespaces.debug_traces import DebugTraces
+from cybermiles.rpc.namespaces.dev import NAMESPACES, Dev
 from cybermiles.rpc.namespaces.eth_calls import EthCalls
 from cybermiles.rpc.namespaces.eth_chain import EthChain
 from cybermiles.rpc.namespaces.eth_fees import EthFees
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
     from cybermiles.rpc.config import RpcConfig, RpcLimits
     from cybermiles.rpc.methods import Method
+    from cybermiles.rpc.namespaces.dev import Development
     from cybermiles.rpc.operator_pages import OperatorPages
     from cybermiles.rpc.ports import (
         ChainReader,
@@ -75,6 +77,8 @@ class RpcPorts:
     """Served beside JSON-RPC; None serves none."""
     verification: VerificationApi | None = None
     """Served at /api; None serves none."""
+    development: Development | None = None
+    """None but on a chain for development: no `evm_*`, `anvil_*` and `hardhat_*` methods."""
 
 
 def build_server(
@@ -99,10 +103,11 @@ def build_server(
     def dispatcher(namespaces: Iterable[str]) -> Dispatcher:
         return _dispatcher(methods, dict.fromkeys(namespaces), config.limits, ports.observer)
 
-    public = _public(config, config.namespaces)
+    dev = () if ports.development is None else NAMESPACES
+    public = [*_public(config, config.namespaces), *dev]
     dispatchers = Dispatchers(
         http=dispatcher(public),
-        websocket=dispatcher(_public(config, config.websocket_namespaces) or public),
+        websocket=dispatcher([*(_public(config, config.websocket_namespaces) or public), *dev]),
         private=dispatcher(method.namespace for method in methods),
     )
     server = RpcServer(config, dispatchers, hub, events=ports.events, clock=ports.clock, pages=ports.pages)
@@ -122,7 +127,8 @@ def _methods(
     blocks = EthChain(chain, pool, ports.info, serializer)
     calls = EthCalls(chain, ports.executor, limits)
     reader = SystemReader(chain, ports.executor, limits)
-    return [
+    transactions = EthTransactions(chain, pool, calls)
+    methods = [
         *Web3(ports.info).methods(),
         *Net(ports.info).methods(),
         *blocks.methods(),
@@ -133,7 +139,7 @@ def _methods(
         *calls.methods(),
         *EthSimulate(chain, ports.executor, serializer, limits).methods(),
         *EthFees(chain, limits).methods(),
-        *EthTransactions(chain, pool, calls).methods(),
+        *transactions.methods(),
         *EthFilters(chain, ports.executor, filters, hub, serializer, limits).methods(),
         *TxPool(pool, serializer).methods(),
         *Ots(chain, ports.executor, serializer, limits).methods(),
@@ -146,6 +152,9 @@ def _methods(
         *Debug(chain, pool).methods(),
         *DebugTraces(chain, ports.executor, calls, limits).methods(),
     ]
+    if ports.development is not None:
+        methods += Dev(chain, pool, transactions, ports.development, limits).methods()
+    return methods
 
 
 def _public(config: RpcConfig, namespaces: Iterable[str]) -> list[str]:

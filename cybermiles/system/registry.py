@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cybermiles.system import fees, governance, slashing, staking, vesting
+from cybermiles.system.dev import DevContract
 
 if TYPE_CHECKING:
     from cybermiles.system.dispatch import SystemContract
@@ -21,6 +22,9 @@ CONTRACTS: tuple[SystemContract, ...] = (
 """Every system contract that this version has."""
 
 
-def native_contracts() -> dict[Address, NativeContract]:
-    """Return address to contract, for `PyEvmBackend`."""
-    return {contract.address: contract for contract in CONTRACTS}
+def native_contracts(*, dev: bool = False) -> dict[Address, NativeContract]:
+    """Return address to contract, for `PyEvmBackend`; with `dev` also what edits accounts for developers."""
+    table: dict[Address, NativeContract] = {contract.address: contract for contract in CONTRACTS}
+    if dev:
+        table[DevContract.address] = DevContract()
+    return table

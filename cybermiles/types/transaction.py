@@ -66,6 +66,7 @@ class Transaction:
         "data",
         "gas_limit",
         "hash",
+        "is_unsigned",
         "max_fee_per_blob_gas",
         "max_fee_per_gas",
         "max_priority_fee_per_gas",
@@ -100,7 +101,9 @@ class Transaction:
         max_fee_per_blob_gas: int = 0,
         blob_versioned_hashes: tuple[Hash32, ...] = (),
         sender: Address | None = None,
+        is_unsigned: bool = False,
     ) -> None:
+        """`is_unsigned`: it claims its sender without a signature; only a chain for development may include it."""
         self.type = type
         self.chain_id = chain_id
         self.nonce = nonce
@@ -120,6 +123,7 @@ class Transaction:
         self.max_fee_per_blob_gas = max_fee_per_blob_gas
         self.blob_versioned_hashes = blob_versioned_hashes
         self._sender = sender
+        self.is_unsigned = is_unsigned
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Transaction) and self.raw == other.raw

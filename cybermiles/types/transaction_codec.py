@@ -3,6 +3,9 @@
 `decode_transaction` is the only way a stranger's bytes become a `Transaction`. It accepts one encoding for each
 transaction: canonical RLP, exact field counts, low s. Fees, nonces against an account, intrinsic gas and the
 chain id are other modules' business.
+
+An unsigned transaction (`UnsignedTransaction.claim`) decodes too: of type 2, s is 0 and r the sender. Execution and the
+pool refuse it (`vm.validity.check_static`) on every chain but one for development.
 """
 
 from __future__ import annotations
@@ -123,7 +126,9 @@ def _typed(raw: bytes, kind: int) -> Transaction:
         raise DecodingError("rlp: bytes after the signature")
     if (chain_id | nonce | gas_limit) >> 64:
         raise MalformedTransaction("chain id, nonce or gas limit over 64 bits")
-    _check_signature(y_parity, r, s)
+    claimed = _claimed_sender(kind, y_parity, r, s)
+    if claimed is None:
+        _check_signature(y_parity, r, s)
     return Transaction(
         type=kind,
         chain_id=chain_id,
@@ -140,6 +145,8 @@ def _typed(raw: bytes, kind: int) -> Transaction:
         raw=raw,
         access_list=access_list,
         authorizations=authorizations,
+        sender=claimed,
+        is_unsigned=claimed is not None,
     )
 
 
@@ -154,6 +161,13 @@ def _body(raw: bytes, position: int) -> int:
 def _check_signature(y_parity: int, r: int, s: int) -> None:
     if y_parity > 1 or not 0 < r < N or not 0 < s <= HALF_N:
         raise InvalidSignature("invalid transaction v, r, s values")
+
+
+def _claimed_sender(kind: int, y_parity: int, r: int, s: int) -> Address | None:
+    """Return whom an unsigned transaction claims to be from, None for a signed one. No signature has s = 0."""
+    if kind != DYNAMIC_FEE or s or y_parity or r >> 160:
+        return None
+    return Address(r.to_bytes(20))
 
 
 def _recipient(raw: bytes, position: int) -> tuple[Address | None, int]:
@@ -237,6 +251,16 @@ class UnsignedTransaction:
         """Return the signed transaction; its sender is the key's address."""
         draft = self._with_signature(0, 0, 0, b"")
         y_parity, r, s = sign(keccak256(signing_payload(draft)), private_key)
+        return self._finished(draft, y_parity, r, s, Address(address_of(private_key)))
+
+    def claim(self, sender: Address) -> Transaction:
+        """Return the transaction as `sender`'s without a signature, of type 2. Only development chains take it."""
+        draft = self._with_signature(0, 0, 0, b"")
+        claimed = self._finished(draft, 0, int.from_bytes(sender), 0, sender)
+        claimed.is_unsigned = True
+        return claimed
+
+    def _finished(self, draft: Transaction, y_parity: int, r: int, s: int, sender: Address) -> Transaction:
         fields = unsigned_fields(draft)
         if self.type == LEGACY:
             v = 27 + y_parity if self.chain_id is None else self.chain_id * 2 + 35 + y_parity
@@ -245,7 +269,7 @@ class UnsignedTransaction:
             v, prefix = y_parity, bytes((self.type,))
         signature = [rlp.encode_int(v), rlp.encode_int(r), rlp.encode_int(s)]
         signed = self._with_signature(y_parity, r, s, prefix + rlp.encode_list(fields + signature))
-        signed.remember_sender(Address(address_of(private_key)))
+        signed.remember_sender(sender)
         return signed
 
     def _with_signature(self, y_parity: int, r: int, s: int, raw: bytes) -> Transaction:

@@ -29,6 +29,8 @@ class ChainRules:
     ethereum_fees: bool = False
     """True: base fee is burnt and the tip goes to the coinbase, as on Ethereum. False: the whole fee goes
     to the context's `fee_recipient` and base fee is 0."""
+    allow_unsigned: bool = False
+    """Whether transactions that nobody signed are accepted: only on a chain for development."""
     blob_fee_fraction: int | None = None
     """How slowly the blob price of a foreign chain with a schedule of its own moves (EIP-7892). None: the fork's."""
 

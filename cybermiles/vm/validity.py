@@ -15,6 +15,7 @@ from cybermiles.errors import (
     InitcodeTooLarge,
     InsufficientFunds,
     IntrinsicGasTooLow,
+    InvalidSignature,
     MalformedTransaction,
     NonceOverflow,
     NonceTooHigh,
@@ -89,7 +90,12 @@ def gas_needed(transaction: Transaction, fork: Fork) -> tuple[int, int]:
 
 
 def check_static(transaction: Transaction, rules: ChainRules, block_gas_limit: int) -> None:
-    """Raise the fitting InvalidTransaction where no state could make the transaction valid."""
+    """Raise the fitting InvalidTransaction where no state could make the transaction valid.
+
+    An unsigned transaction is valid on a chain for development only: here, and nowhere else, it is refused.
+    """
+    if transaction.is_unsigned and not rules.allow_unsigned:
+        raise InvalidSignature("invalid transaction v, r, s values: it is not signed")
     _check_type(transaction, rules)
     if transaction.nonce >= _U64_MAX:
         raise NonceOverflow(f"nonce has max value: {transaction.nonce}")
@@ -135,7 +141,7 @@ def check_stateful(  # noqa: PLR0913  (the sender's account is passed as its par
             f"nonce too {word}: next nonce {nonce}, tx nonce {transaction.nonce}; "
             f"address {hex_address(transaction.sender)}"
         )
-    if code and not code.startswith(DELEGATION_PREFIX):
+    if code and not code.startswith(DELEGATION_PREFIX) and not transaction.is_unsigned:
         raise SenderHasCode(f"sender not an eoa: address {hex_address(transaction.sender)}")
     if transaction.max_fee_per_gas < base_fee:
         raise FeeCapTooLow(

@@ -62,6 +62,8 @@ class Setup:
     """Of the whole process."""
     cache_bytes: int
     result_max_bytes: int
+    dev: bool = False
+    """Whether the chain is one for development."""
 
 
 def setup_of(document: GenesisDocument, limits: RpcLimits) -> Setup:
@@ -74,6 +76,7 @@ def setup_of(document: GenesisDocument, limits: RpcLimits) -> Setup:
         memory_max_bytes=limits.call_memory_max_bytes,
         cache_bytes=limits.call_cache_bytes,
         result_max_bytes=2 * limits.response_max_bytes,
+        dev=document.dev,
     )
 
 
@@ -99,7 +102,8 @@ class Session:
         self._epoch = -1
         self._store = RemoteStore(channel, 0)
         self._database: Database | None = None
-        self._backend = PyEvmBackend(ChainRules(fork=Fork.OSAKA, chain_id=setup.chain_id), native_contracts())
+        rules = ChainRules(fork=Fork.OSAKA, chain_id=setup.chain_id, allow_unsigned=setup.dev)
+        self._backend = PyEvmBackend(rules, native_contracts(dev=setup.dev))
 
     def source(self, order: Order) -> LocalSource:
         """Return the chain as it was when the job was sent."""

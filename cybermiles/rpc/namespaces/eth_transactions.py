@@ -81,17 +81,21 @@ class EthTransactions:
         The only advice that sees gas and price together: price 0 where the gas limit fits the free lane, the
         paid lane's price above it.
         """
-        if call.to is None and not call.calldata:
-            raise RpcError(SERVER_ERROR, "contract creation without any data provided")
-        gas = call.gas
-        if gas is None:
-            gas = await self._calls.estimate(call, Tag.PENDING, {})
-        draft = self._draft(call, gas)
+        draft = await self.draft(call)
         fields = unsigned_fields(draft)
         prefix = bytes((draft.type,)) if draft.type else b""
         raw = prefix + rlp.encode_list([*fields, _UNSIGNED])
         filled = transaction_fields(draft, draft.max_fee_per_gas)
         return {"raw": encode_data(raw), "tx": {**filled, "v": "0x0", "r": "0x0", "s": "0x0"}}
+
+    async def draft(self, call: CallObject) -> Transaction:
+        """Return the transaction with everything that is missing but a signature."""
+        if call.to is None and not call.calldata:
+            raise RpcError(SERVER_ERROR, "contract creation without any data provided")
+        gas = call.gas
+        if gas is None:
+            gas = await self._calls.estimate(call, Tag.PENDING, {})
+        return self._draft(call, gas)
 
     def _draft(self, call: CallObject, gas: int) -> Transaction:
         kind = _kind(call)

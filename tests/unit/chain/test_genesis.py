@@ -34,7 +34,7 @@ from cybermiles.types.validator import Validator
 HASHES = {
     "mainnet": "98516e1356bc820972b0d8563693c2feb6d02db3c4835a4ed88f7d18c6cf8216",
     "testnet": "4ea681c7ffcbf4d1613b5eae5abc668903783a2562544ea5a9605c399bd4c7ff",
-    "devnet": "71aeba29c7b80e62e5fd80c01fdc79a6266961e9b278a2f8b8a0f2e87179daf5",
+    "devnet": "ae2eb4e730673b051a662ff5eabd7d09bd7ef7e33c2909bcc1b3f7039d1618f4",
 }
 
 

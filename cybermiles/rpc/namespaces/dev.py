@@ -1,0 +1,262 @@
+"""The `evm_*`, `anvil_*` and `hardhat_*` methods of a chain for development; on every other chain there are none.
+
+What changes the state is a transaction in a block: an edit of an account by the development contract, or an unsigned
+transaction of an account that the caller impersonates. An edit is answered when its block is committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol
+
+from cybermiles.chain.predeploys import DEV, SYSTEM_CONTRACTS
+from cybermiles.errors import ConfigError
+from cybermiles.rpc.errors import revert_reason
+from cybermiles.rpc.jsonrpc import INVALID_PARAMS, SERVER_ERROR, RpcError
+from cybermiles.rpc.methods import Method, Param
+from cybermiles.rpc.quantities import (
+    encode_data,
+    parse_address,
+    parse_bool,
+    parse_count,
+    parse_data,
+    parse_quantity,
+    parse_slot,
+)
+from cybermiles.rpc.schemas import parse_call
+from cybermiles.system.dev import SET_BALANCE, SET_CODE, SET_NONCE, SET_STORAGE, edit_calldata
+from cybermiles.types.primitives import Address
+from cybermiles.types.transaction_codec import UnsignedTransaction
+from cybermiles.vm.rules import Fork
+from cybermiles.vm.validity import floor_gas, intrinsic_gas
+
+if TYPE_CHECKING:
+    from cybermiles.rpc.config import RpcLimits
+    from cybermiles.rpc.jsonrpc import Json
+    from cybermiles.rpc.namespaces.eth_transactions import EthTransactions
+    from cybermiles.rpc.ports import ChainReader, TransactionPool
+    from cybermiles.rpc.schemas import CallObject
+    from cybermiles.types.primitives import Hash32
+
+NAMESPACES = ("evm", "anvil", "hardhat")
+EDIT_GAS = 100_000
+"""Beside what its data costs."""
+WORD_BYTES = 32
+PURSE = 10**20
+"""Wei the development contract gives itself when an edit is too large for the free lane."""
+
+
+class Development(Protocol):
+    """The node's clock and its maker of blocks."""
+
+    async def mine(self, count: int, *, apart: int | None = None, at: int | None = None) -> None:
+        """Make blocks, `apart` seconds from one to the next, the first with the time `at`. Raises ConfigError."""
+        ...
+
+    async def advance(self, seconds: int) -> int:
+        """Move the clock on; return how many seconds it is ahead. Raises ConfigError."""
+        ...
+
+    async def set_next_time(self, timestamp: int) -> None:
+        """Give the next block this time. Raises ConfigError where it is not after the head's."""
+        ...
+
+
+class Dev:
+    """The methods. Whom callers impersonate is kept here, for all of them."""
+
+    def __init__(
+        self,
+        chain: ChainReader,
+        pool: TransactionPool,
+        transactions: EthTransactions,
+        development: Development,
+        limits: RpcLimits,
+    ) -> None:
+        self._chain = chain
+        self._pool = pool
+        self._transactions = transactions
+        self._development = development
+        self._limits = limits
+        self._editing = asyncio.Lock()
+        self._impersonated: dict[Address, None] = {}
+        self._impersonates_all = False
+
+    def methods(self) -> tuple[Method, ...]:
+        """Return the table of methods."""
+        address = Param(parse_address)
+        count, seconds = Param(parse_count, 1), Param(parse_count, None)
+        table = [
+            Method(name="evm_mine", handler=self.mine, params=(Param(_mining, (1, None)),), weight=10),
+            Method(name="evm_increaseTime", handler=self.increase_time, params=(Param(parse_count),), weight=10),
+            Method(name="evm_setNextBlockTimestamp", handler=self.set_time, params=(Param(parse_count),), weight=10),
+            Method(name="anvil_autoImpersonateAccount", handler=self.impersonate_all, params=(Param(parse_bool),)),
+            Method(name="eth_accounts", handler=self.accounts),
+            Method(name="eth_sendTransaction", handler=self.send, params=(Param(parse_call),), weight=10),
+        ]
+        edits = (
+            ("setBalance", self.set_balance, (Param(parse_quantity),)),
+            ("setNonce", self.set_nonce, (Param(parse_count),)),
+            ("setCode", self.set_code, (Param(parse_data),)),
+            ("setStorageAt", self.set_storage, (Param(parse_slot), Param(parse_data))),
+        )
+        for prefix in ("anvil", "hardhat"):
+            table += [
+                Method(name=f"{prefix}_{name}", handler=handler, params=(address, *values), weight=10)
+                for name, handler, values in edits
+            ]
+            table += [
+                Method(name=f"{prefix}_mine", handler=self.mine_many, params=(count, seconds), weight=10),
+                Method(name=f"{prefix}_impersonateAccount", handler=self.impersonate, params=(address,)),
+                Method(name=f"{prefix}_stopImpersonatingAccount", handler=self.stop_impersonating, params=(address,)),
+            ]
+        return tuple(table)
+
+    async def mine(self, mining: tuple[int, int | None]) -> str:
+        """`evm_mine`: nothing, a time, or {blocks, timestamp}."""
+        count, at = mining
+        await self._mine(count, at=at)
+        return "0x0"
+
+    async def mine_many(self, count: int, seconds: int | None) -> None:
+        """`anvil_mine` and `hardhat_mine`: how many, and how far apart."""
+        await self._mine(count, apart=seconds)
+
+    async def increase_time(self, seconds: int) -> int:
+        """Return how many seconds the clock is ahead."""
+        try:
+            return await self._development.advance(seconds)
+        except ConfigError as error:
+            raise RpcError(SERVER_ERROR, str(error)) from error
+
+    async def set_time(self, timestamp: int) -> str:
+        """Give the next block a time."""
+        try:
+            await self._development.set_next_time(timestamp)
+        except ConfigError as error:
+            raise RpcError(INVALID_PARAMS, str(error)) from error
+        return str(timestamp)
+
+    def impersonate(self, address: Address) -> bool:
+        """Let `eth_sendTransaction` send as this account."""
+        _check_impersonable(address)
+        self._impersonated[address] = None
+        return True
+
+    def stop_impersonating(self, address: Address) -> bool:
+        """Return whether it was impersonated."""
+        is_known = address in self._impersonated
+        self._impersonated.pop(address, None)
+        return is_known
+
+    def impersonate_all(self, on: bool) -> None:  # noqa: FBT001  (the argument of the method)
+        """Let `eth_sendTransaction` send as any account."""
+        self._impersonates_all = on
+
+    def accounts(self) -> Json:
+        """Return the accounts that are impersonated; the node has no keys."""
+        return [encode_data(address) for address in self._impersonated]
+
+    async def send(self, call: CallObject) -> str:
+        """Put an unsigned transaction of an impersonated account into the pool; return its hash."""
+        sender = Address(call.sender or b"")
+        if sender not in self._impersonated and not (self._impersonates_all and sender):
+            raise RpcError(
+                SERVER_ERROR,
+                f"account {encode_data(sender)} is not impersonated and the node holds no keys: sign it yourself, or "
+                "call anvil_impersonateAccount first",
+            )
+        _check_impersonable(sender)
+        draft = await self._transactions.draft(call)
+        unsigned = UnsignedTransaction(
+            chain_id=self._chain.chain_id,
+            nonce=draft.nonce,
+            max_fee_per_gas=draft.max_fee_per_gas,
+            max_priority_fee_per_gas=draft.max_priority_fee_per_gas,
+            gas_limit=draft.gas_limit,
+            to=draft.to,
+            value=draft.value,
+            data=draft.data,
+            access_list=draft.access_list,
+        )
+        return encode_data(await self._pool.submit(unsigned.claim(sender).raw))
+
+    async def set_balance(self, address: Address, balance: int) -> bool:
+        """Give an account so many wei."""
+        return await self._make(edit_calldata(SET_BALANCE, address, balance))
+
+    async def set_nonce(self, address: Address, nonce: int) -> bool:
+        """Raise an account's nonce."""
+        return await self._make(edit_calldata(SET_NONCE, address, nonce))
+
+    async def set_code(self, address: Address, code: bytes) -> bool:
+        """Replace an account's code."""
+        return await self._make(edit_calldata(SET_CODE, address, tail=code))
+
+    async def set_storage(self, address: Address, slot: tuple[int, int], value: bytes) -> bool:
+        """Store a word of an account."""
+        if len(value) > WORD_BYTES:
+            raise RpcError(INVALID_PARAMS, "invalid argument 2: a storage value has 32 bytes at most")
+        return await self._make(edit_calldata(SET_STORAGE, address, slot[0], int.from_bytes(value)))
+
+    async def _make(self, data: bytes) -> bool:
+        """Commit an edit."""
+        async with self._editing:
+            gas = EDIT_GAS + max(intrinsic_gas(data, creates=False), floor_gas(data, Fork.OSAKA))
+            params = self._chain.params
+            price = 0
+            if gas > params.free_gas_limit:
+                price = params.min_gas_price
+                await self._commit(edit_calldata(SET_BALANCE, DEV, PURSE), 2 * EDIT_GAS, 0)
+            await self._commit(data, gas, price)
+        return True
+
+    async def _commit(self, data: bytes, gas: int, price: int) -> None:
+        account = self._chain.state(self._chain.head_height()).account(DEV)
+        transaction = UnsignedTransaction(
+            chain_id=self._chain.chain_id,
+            nonce=max(self._pool.pending_nonce(DEV) or 0, 0 if account is None else account.nonce),
+            max_fee_per_gas=price,
+            max_priority_fee_per_gas=price,
+            gas_limit=gas,
+            to=DEV,
+            data=data,
+        ).claim(DEV)
+        tx_hash = await self._pool.submit(transaction.raw)
+        await self._until_included(tx_hash)
+
+    async def _until_included(self, tx_hash: Hash32) -> None:
+        """Make blocks until one has the transaction: one that is being built already has not. Raises RpcError."""
+        while (place := self._chain.locate_transaction(tx_hash)) is None:
+            await self._development.mine(1)
+        height, index = place
+        outcome = self._chain.outcomes(height)[index]
+        if outcome.failure is not None:
+            raise RpcError(SERVER_ERROR, revert_reason(outcome.output) or outcome.failure)
+
+    async def _mine(self, count: int, *, apart: int | None = None, at: int | None = None) -> None:
+        limit = self._limits.dev_mine_max_blocks
+        if count > limit:
+            raise RpcError(
+                INVALID_PARAMS, f"{count} blocks in one call, the limit is {limit} (rpc.dev_mine_max_blocks)"
+            )
+        try:
+            await self._development.mine(count, apart=apart, at=at)
+        except ConfigError as error:
+            raise RpcError(SERVER_ERROR, str(error)) from error
+
+
+def _check_impersonable(address: Address) -> None:
+    if address in SYSTEM_CONTRACTS or address == DEV:
+        raise RpcError(INVALID_PARAMS, "a system contract cannot be impersonated: its books would be wrong")
+
+
+def _mining(value: Json) -> tuple[int, int | None]:
+    """Return (blocks, time) of evm_mine's argument."""
+    if not isinstance(value, dict):
+        return 1, parse_count(value)
+    unknown = value.keys() - {"blocks", "timestamp"}
+    if unknown:
+        raise ValueError(f"unknown field {min(unknown)!r}; there are blocks and timestamp")
+    at = value.get("timestamp")
+    return parse_count(value.get("blocks", 1)), None if at is None else parse_count(at)

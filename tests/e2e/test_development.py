@@ -1,0 +1,101 @@
+"""The methods for developers against the real process, and that what they did outlives it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.e2e.conftest import Devnet
+
+pytestmark = pytest.mark.e2e
+SOMEBODY = "0x" + "ab" * 20
+OTHER = "0x" + "cd" * 20
+ETHER = hex(10**18)
+
+
+@pytest.fixture
+def node(home):
+    net = Devnet(home).start()
+    yield net
+    assert net.stop() == 0
+
+
+def latest(node):
+    return node.rpc("eth_getBlockByNumber", "latest", False)
+
+
+def test_blocks_are_made_when_they_are_asked_for(node):
+    before = node.height()
+    node.rpc("evm_mine")
+    assert node.height() > before
+    before = node.height()
+    node.rpc("anvil_mine", "0x14", 60)
+    assert node.height() >= before + 20
+    times = [int(node.rpc("eth_getBlockByNumber", hex(before + n), False)["timestamp"], 16) for n in (1, 20)]
+    assert times[1] - times[0] >= 18 * 60
+    with pytest.raises(RuntimeError, match="rpc.dev_mine_max_blocks"):
+        node.rpc("hardhat_mine", 257)
+
+
+def test_time_is_moved_and_goes_on_after_a_restart(node):
+    start = int(latest(node)["timestamp"], 16)
+    node.rpc("evm_setNextBlockTimestamp", start + 1_000)
+    node.rpc("evm_mine")
+    assert int(latest(node)["timestamp"], 16) == start + 1_000
+    node.rpc("evm_mine", {"timestamp": start + 2_000})
+    assert int(latest(node)["timestamp"], 16) == start + 2_000
+    assert node.rpc("evm_increaseTime", 86_400) >= 86_400
+    node.rpc("evm_mine")
+    moved = int(latest(node)["timestamp"], 16)
+    assert moved >= start + 88_400
+    with pytest.raises(RuntimeError, match="not after the last block's"):
+        node.rpc("evm_setNextBlockTimestamp", start)
+    height = node.height()
+    assert node.stop() == 0
+    node.start()
+    node.wait_for(lambda: node.height() > height)
+    assert int(latest(node)["timestamp"], 16) > moved
+
+
+def test_edits_and_impersonated_transactions_are_in_blocks_that_are_executed_again(node):
+    """kill -9 and a restart find the same state; a trace replays the blocks."""
+    code = "0x" + "5b" * 20_000
+    for method, *values in (
+        ("anvil_setBalance", ETHER),
+        ("hardhat_setNonce", "0x5"),
+        ("anvil_setCode", code),
+        ("hardhat_setStorageAt", "0x1", "0x" + "2a".rjust(64, "0")),
+    ):
+        assert node.rpc(method, SOMEBODY, *values) is True
+    with pytest.raises(RuntimeError, match="anvil_impersonateAccount"):
+        node.rpc("eth_sendTransaction", {"from": SOMEBODY, "to": OTHER, "value": "0x1"})
+    assert node.rpc("anvil_impersonateAccount", SOMEBODY) is True
+    assert node.rpc("eth_accounts") == [SOMEBODY]
+    sent = node.rpc("eth_sendTransaction", {"from": SOMEBODY, "to": OTHER, "value": "0x7"})
+    node.rpc("evm_mine")
+    node.wait_for(lambda: node.rpc("eth_getTransactionReceipt", sent))
+    receipt = node.rpc("eth_getTransactionReceipt", sent)
+    assert (receipt["from"], receipt["status"]) == (SOMEBODY, "0x1")
+    assert node.rpc("hardhat_stopImpersonatingAccount", SOMEBODY) is True
+    assert node.rpc("ots_traceTransaction", sent)[0]["from"] == SOMEBODY
+    edits = node.rpc("ots_searchTransactionsBefore", "0x0000000000000000000000000000000000434dde", 0, 25)["txs"]
+    assert edits
+    assert node.rpc("ots_traceTransaction", edits[0]["hash"])[0]["input"] == edits[0]["input"]
+    node.kill()
+    node.start()
+    assert node.rpc("eth_getBalance", SOMEBODY, "latest") == hex(10**18 - 7)
+    assert node.rpc("eth_getTransactionCount", SOMEBODY, "latest") == "0x6"
+    assert node.rpc("eth_getCode", SOMEBODY, "latest") == code
+    assert int(node.rpc("eth_getStorageAt", SOMEBODY, "0x1", "latest"), 16) == 42
+    assert int(node.rpc("eth_getBalance", OTHER, "latest"), 16) == 7
+    with pytest.raises(RuntimeError, match="their books would be wrong"):
+        node.rpc("anvil_setBalance", "0x0000000000000000000000000000000000434d01", "0x1")
+    with pytest.raises(RuntimeError, match="cannot be impersonated"):
+        node.rpc("anvil_impersonateAccount", "0x0000000000000000000000000000000000434d01")
+
+
+def test_blocks_are_made_on_demand_without_empty_blocks(home):
+    node = Devnet(home, "--no-empty-blocks").start()
+    before = node.height()
+    node.rpc("evm_mine")
+    assert node.height() == before + 1
+    assert node.stop() == 0
