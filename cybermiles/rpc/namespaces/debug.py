@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cybermiles.rpc.block_references import parse_block_reference, state_height
+from cybermiles.rpc.jsonrpc import SERVER_ERROR, RpcError
 from cybermiles.rpc.methods import Method, Param
 from cybermiles.rpc.quantities import encode_data, parse_hash
 from cybermiles.types import rlp
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from cybermiles.rpc.block_references import BlockReference
     from cybermiles.rpc.jsonrpc import Json
     from cybermiles.rpc.ports import ChainReader, TransactionPool
+    from cybermiles.types.header import Header
     from cybermiles.types.primitives import Hash32
 
 _NONE = b"\xc0"
@@ -43,23 +45,27 @@ class Debug:
 
     def raw_header(self, reference: BlockReference) -> str:
         """Return the RLP that hashes to the block's hash."""
-        header = self._chain.header(state_height(self._chain, reference))
-        return "0x" if header is None else encode_data(header.encode())
+        return encode_data(self._stored(reference).encode())
 
     def raw_block(self, reference: BlockReference) -> str:
         """Return the block as Ethereum encodes one: header, transactions, ommers, withdrawals."""
-        height = state_height(self._chain, reference)
-        header, block = self._chain.header(height), self._chain.block(height)
-        if header is None:
-            return "0x"
+        header = self._stored(reference)
+        block = self._chain.block(header.height)
         transactions = () if block is None else block.transactions
         encoded = [tx.raw if tx.type == LEGACY else rlp.encode_bytes(tx.raw) for tx in transactions]
         return encode_data(rlp.encode_list((header.encode(), rlp.encode_list(encoded), _NONE, _NONE)))
 
     def raw_receipts(self, reference: BlockReference) -> Json:
         """Return the encodings that the receipts root commits to."""
-        height = state_height(self._chain, reference)
-        return [encode_data(outcome.receipt.encode()) for outcome in self._chain.outcomes(height)]
+        outcomes = self._chain.outcomes(self._stored(reference).height)
+        return [encode_data(outcome.receipt.encode()) for outcome in outcomes]
+
+    def _stored(self, reference: BlockReference) -> Header:
+        """Return a block's header. Raises RpcError for one that is not there, above the head or below a snapshot."""
+        header = self._chain.header(state_height(self._chain, reference))
+        if header is None:
+            raise RpcError(SERVER_ERROR, "header not found")
+        return header
 
     def raw_transaction(self, tx_hash: Hash32) -> str:
         """Return a transaction's wire bytes, none for an unknown one."""
