@@ -46,6 +46,11 @@ def is_forwarded(headers: Mapping[str, str]) -> bool:
     return any(name in headers for name in _FORWARDED)
 
 
+def shown(header: str | None) -> str:
+    """Return a header's start for an error text: headers may hold bytes that are no text and that JSON cannot carry."""
+    return (header or "")[:100].encode("ascii", "backslashreplace").decode()
+
+
 def is_allowed_host(host: str | None, vhosts: Iterable[str]) -> bool:
     """Whether a Host header names this server. Ports are ignored."""
     allowed = {name.lower().strip("[]") for name in vhosts}

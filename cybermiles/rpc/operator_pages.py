@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import orjson
 from aiohttp import web
 
-from cybermiles.rpc.access import ANY, is_allowed_host, is_forwarded, is_loopback
+from cybermiles.rpc.access import ANY, is_allowed_host, is_forwarded, is_loopback, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -189,7 +189,7 @@ def _refusal(request: web.Request, vhosts: tuple[str, ...]) -> web.Response | No
     host = request.headers.get("Host")
     if ANY in vhosts or is_allowed_host(host, vhosts):
         return None
-    return _forbidden(f"host {(host or '')[:100]} is not allowed (rpc.vhosts)")
+    return _forbidden(f"host {shown(host)} is not allowed (rpc.vhosts)")
 
 
 def _forbidden(why: str) -> web.Response:

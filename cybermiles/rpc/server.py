@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import WSCloseCode, web
 
-from cybermiles.rpc.access import RateLimiter, is_allowed_host, is_allowed_origin, is_loopback
+from cybermiles.rpc.access import RateLimiter, is_allowed_host, is_allowed_origin, is_loopback, shown
 from cybermiles.rpc.backlog import Backlog
 from cybermiles.rpc.callers import Callers
 from cybermiles.rpc.connections import RETRY_SECONDS, GatedSite
@@ -255,7 +255,7 @@ class RpcServer:
         limits = self._config.limits
         origin = request.headers.get("Origin")
         if origin is not None and not self._is_allowed(origin, request):
-            what = f"origin {origin[:100]} is not allowed (rpc.cors_origins)"
+            what = f"origin {shown(origin)} is not allowed (rpc.cors_origins)"
             return refusal(HTTPStatus.FORBIDDEN, INVALID_REQUEST, what)
         if len(self._sessions) >= limits.websockets_max:
             what = f"{limits.websockets_max} WebSockets are open (rpc.websockets_max)"
@@ -296,7 +296,7 @@ class RpcServer:
         host = request.headers.get("Host")
         if is_allowed_host(host, self._config.vhosts):
             return None
-        what = f"host {(host or '')[:100]} is not allowed (rpc.vhosts)"
+        what = f"host {shown(host)} is not allowed (rpc.vhosts)"
         return refusal(HTTPStatus.FORBIDDEN, INVALID_REQUEST, what)
 
     def _is_allowed(self, origin: str, request: web.Request) -> bool:

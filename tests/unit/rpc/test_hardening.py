@@ -118,6 +118,19 @@ async def test_what_is_no_http_gets_a_json_error_without_echo_and_no_line_in_the
 
 
 @pytest.mark.asyncio
+async def test_a_host_or_an_origin_that_is_no_text_is_refused_as_any_other():
+    async with served() as node:
+        for path in (b"/", b"/status"):
+            answer = await exchange(node, b"GET %b HTTP/1.0\r\nHost: i\xe6\xff\r\n\r\n" % path, end=False)
+            assert answer.split()[1] == b"403"
+            assert b"rpc.vhosts" in answer
+        reader, writer = await asyncio.open_connection("127.0.0.1", node.server.port)
+        writer.write(UPGRADE[:-2] + b"Origin: \xe6\xff\r\n\r\n")
+        assert b"rpc.cors_origins" in await reader.readuntil(b"}}")
+        writer.close()
+
+
+@pytest.mark.asyncio
 async def test_a_fault_of_the_node_behind_http_is_logged_and_answered_without_detail(monkeypatch, capsys):
     async with served() as node:
 
