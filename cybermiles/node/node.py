@@ -11,10 +11,11 @@ import gc
 from typing import TYPE_CHECKING
 
 from cybermiles.errors import ConfigError
+from cybermiles.node.console import print_console
 from cybermiles.node.data_dir import DataDir
 from cybermiles.node.metrics import count_events, measure_loop
 from cybermiles.node.state_sync import sync_state
-from cybermiles.node.wiring import Workers, build, open_workers
+from cybermiles.node.wiring import Components, Workers, build, open_workers
 from cybermiles.runtime.logging import configure, get_logger
 from cybermiles.runtime.tasks import Supervisor, stop_on_signals
 from cybermiles.vm.pyevm.startup import prepare_runtime, probe_execution
@@ -22,6 +23,7 @@ from cybermiles.vm.pyevm.startup import prepare_runtime, probe_execution
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cybermiles.chain.genesis import GenesisDocument
     from cybermiles.node.config import NodeConfig
     from cybermiles.node.network import NodeNetwork
     from cybermiles.rpc.operator_server import OperatorServer
@@ -78,8 +80,7 @@ async def _run(
                 supervisor.start(name, coroutine)
         gc.collect()
         gc.freeze()
-        supervisor.start("metrics", count_events(components.metrics, components.events.subscribe))
-        supervisor.start("loop", measure_loop(components.metrics.process, components.clock))
+        _watch(supervisor, components, document)
         supervisor.start("engine", components.engine.run())
         await supervisor.wait()
     finally:
@@ -90,6 +91,15 @@ async def _run(
             await components.operators.stop()
         workers.close()
         components.close()
+
+
+def _watch(supervisor: Supervisor, components: Components, document: GenesisDocument) -> None:
+    """Start what looks on and changes nothing."""
+    subscribe = components.events.subscribe
+    supervisor.start("metrics", count_events(components.metrics, subscribe))
+    supervisor.start("loop", measure_loop(components.metrics.process, components.clock))
+    if document.dev:
+        supervisor.start("console", print_console(components.store, components.calls, subscribe))
 
 
 async def _listen(server: RpcServer | OperatorServer | NodeNetwork, what: str, keys: str) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from web3 import Web3
 
-from tests.e2e.conftest import Devnet
+from tests.e2e.conftest import KEYS, Devnet, artifact
 
 pytestmark = pytest.mark.e2e
 SOMEBODY = "0x" + "ab" * 20
@@ -99,3 +100,31 @@ def test_blocks_are_made_on_demand_without_empty_blocks(home):
     node.rpc("evm_mine")
     assert node.height() == before + 1
     assert node.stop() == 0
+
+
+def test_solidity_s_console_is_printed_once_with_the_transaction(node):
+    """Also what was said before a revert; once, although the block is built, checked and replayed."""
+    talker = artifact("Talker")
+    w3 = Web3(Web3.HTTPProvider(node.url))
+    account = w3.eth.account.from_key(KEYS[0])
+
+    def send(call, **fields):
+        transaction = {"from": account.address, "nonce": w3.eth.get_transaction_count(account.address), **fields}
+        signed = account.sign_transaction(call.build_transaction(transaction))
+        node.rpc("eth_sendRawTransaction", signed.raw_transaction.to_0x_hex())
+        return w3.eth.wait_for_transaction_receipt(signed.hash, poll_latency=0.1)
+
+    deployed = send(w3.eth.contract(abi=talker["abi"], bytecode=talker["bytecode"]).constructor())
+    contract = w3.eth.contract(deployed["contractAddress"], abi=talker["abi"])
+    said = send(contract.functions.say(7))
+    reverted = send(contract.functions.sayAndRevert(), gas=100_000)
+    assert (said["status"], reverted["status"]) == (1, 0)
+    lines = (
+        (f"deployed by {account.address.lower()}", deployed),
+        ("count is 7", said),
+        ("before the revert", reverted),
+    )
+    node.wait_for(lambda: lines[-1][0] in node.output())
+    for text, receipt in lines:
+        (printed,) = [line for line in node.output().splitlines() if text in line]
+        assert receipt["transactionHash"].to_0x_hex() in printed
