@@ -79,7 +79,7 @@ def _check_item(item) -> int | str:
     if type(error.get("code")) is not int or not isinstance(error.get("message"), str) or not error["message"]:
         raise Failed("no JSON-RPC error")
     if error["code"] == -32603:
-        raise Failed("internal error")
+        raise Failed(f"internal error in the answer to {item['id']!r}")
     return error["code"]
 
 
@@ -330,6 +330,9 @@ async def fuzz(cases: int, seed: int, port: int, report=print) -> Counter[str]:
                 run = await _prepare(node, url, session, rng, cases)
                 baseline, began = await _drive(run, node, session)
             await _judge(run, node, baseline, began, seed, report)
+        except BaseException:
+            report("\n".join(line for line in node.log.read_text().splitlines() if BAD_LINES.search(line))[-20_000:])
+            raise
         finally:
             if node.process.returncode is None:
                 node.process.send_signal(signal.SIGTERM)
