@@ -87,7 +87,7 @@ class Dev:
         address = Param(parse_address)
         count, seconds = Param(parse_count, 1), Param(parse_count, None)
         table = [
-            Method(name="evm_mine", handler=self.mine, params=(Param(_mining, (1, None)),), weight=10),
+            Method(name="evm_mine", handler=self.mine, params=(Param(parse_mining, (1, None)),), weight=10),
             Method(name="evm_increaseTime", handler=self.increase_time, params=(Param(parse_count),), weight=10),
             Method(name="evm_setNextBlockTimestamp", handler=self.set_time, params=(Param(parse_count),), weight=10),
             Method(name="anvil_autoImpersonateAccount", handler=self.impersonate_all, params=(Param(parse_bool),)),
@@ -251,7 +251,7 @@ def _check_impersonable(address: Address) -> None:
         raise RpcError(INVALID_PARAMS, "a system contract cannot be impersonated: its books would be wrong")
 
 
-def _mining(value: Json) -> tuple[int, int | None]:
+def parse_mining(value: Json) -> tuple[int, int | None]:
     """Return (blocks, time) of evm_mine's argument."""
     if not isinstance(value, dict):
         return 1, parse_count(value)

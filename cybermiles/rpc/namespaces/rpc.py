@@ -20,9 +20,9 @@ class Rpc:
     """The rpc namespace of one dispatcher."""
 
     def __init__(self, namespaces: Iterable[str], methods: Iterable[Method]) -> None:
-        """`methods`: those that are served beside these."""
+        """`methods`: those that are served beside these; of two with one name the last is served."""
         self._namespaces = tuple(namespaces)
-        self._methods = (*methods, *self.methods())
+        self._methods = {method.name: method for method in (*methods, *self.methods())}
         self._document: RawJson | None = None
 
     def methods(self) -> tuple[Method, ...]:
@@ -39,5 +39,5 @@ class Rpc:
     def discover(self) -> RawJson:
         """Return the OpenRPC document of the methods served."""
         if self._document is None:
-            self._document = RawJson(orjson.dumps(describe(self._methods)))
+            self._document = RawJson(orjson.dumps(describe(self._methods.values())))
         return self._document

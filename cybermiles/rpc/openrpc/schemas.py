@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator
 
 from cybermiles.errors import InvariantViolation
 from cybermiles.rpc import block_references, quantities, schemas
-from cybermiles.rpc.namespaces import cmt_staking, debug_traces, eth_filters, ots
+from cybermiles.rpc.namespaces import cmt_staking, debug_traces, dev, eth_filters, ots
 from cybermiles.rpc.subscriptions import Kind, parse_kind
 from cybermiles.rpc.traces.options import parse_trace_options
 
@@ -109,6 +109,8 @@ OF_PARSER: Final[dict[Callable[..., Any], Schema]] = {
     schemas.parse_number_field: _ref("BlockNumber"),
     schemas.many_addresses: {"anyOf": [_ref("Address"), _list(_ref("Address"))]},
     schemas.alternatives: _list({"anyOf": [{"type": "null"}, _ref("Hash"), _list(_ref("Hash"))]}),
+    quantities.parse_slot: _ref("StorageKey"),
+    dev.parse_mining: {"anyOf": [_ref("Count"), {"type": "object"}]},
     debug_traces.parse_encoded_block: _ref("Data"),
     cmt_staking.parse_height: _ref("Height"),
     eth_filters.parse_id: {"type": "string"},

@@ -9,15 +9,19 @@ import pytest
 
 from cybermiles.errors import InvariantViolation
 from cybermiles.rpc.methods import Method, Param
+from cybermiles.rpc.namespaces.dev import Dev
+from cybermiles.rpc.namespaces.rpc import Rpc
 from cybermiles.rpc.openrpc.document import describe_method, shown_name
 from cybermiles.rpc.openrpc.results import OF_METHOD
 from cybermiles.rpc.openrpc.schemas import OF_NAME
+from cybermiles.rpc.quantities import parse_data
 from tests.fakes.rpc import FakeNode, valid_requests
 
 jsonschema = pytest.importorskip("jsonschema", reason="jsonschema checks the document against requests and answers")
 
 NODE = FakeNode()
 REQUESTS = valid_requests(NODE)
+DATA = Param(parse_data)
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +94,17 @@ def test_a_model_is_described_field_by_field(parsed):
     schemas = parsed["components"]["schemas"]
     assert {"from", "to", "maxFeePerGas", "accessList", "authorizationList"} <= set(schemas["CallObject"]["properties"])
     assert schemas["AuthorizationEntry"]["required"] == ["chainId", "address", "nonce", "yParity", "r", "s"]
+
+
+def test_the_methods_of_development_networks_are_described_too():
+    for method in Dev(None, None, None, None, None).methods():
+        assert describe_method(method)["summary"]
+
+
+def test_of_two_methods_with_one_name_the_one_that_is_served_is_described():
+    table = [Method(name="eth_new", handler=undocumented), Method(name="eth_new", handler=documented, params=(DATA,))]
+    (described, *_) = json.loads(Rpc((), table).discover().data)["methods"]
+    assert (described["name"], described["summary"]) == ("eth_new", "Say so.")
 
 
 def undocumented(_value):
