@@ -25,7 +25,7 @@ from cybermiles.snapshots.rebuild import rebuild
 from cybermiles.snapshots.restore import Proof
 from cybermiles.snapshots.shelf import Shelf
 from cybermiles.sync.light_client import LightClientOptions, Trusted
-from cybermiles.sync.state_sync import Checkpoint, StateSync, Tools
+from cybermiles.sync.state_service import Checkpoint, StateSync, Tools
 from cybermiles.types.primitives import Hash32
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from tests.mutation.mutation import Mutation
 CLIENT = "cybermiles/sync/light_client.py"
 RESTORE = "cybermiles/snapshots/restore.py"
 TRIES = "cybermiles/snapshots/tries.py"
-STATE = "cybermiles/sync/state_sync.py"
+STATE = "cybermiles/sync/state_service.py"
 CLIENT_TESTS = ("tests/unit/sync/test_light_client.py",)
 SNAPSHOT_TESTS = ("tests/unit/snapshots/test_snapshots.py",)
-STATE_TESTS = ("tests/unit/sync/test_state_sync.py",)
+STATE_TESTS = ("tests/unit/sync/test_state_service.py",)
 
 MUTATIONS = (
     Mutation(

@@ -17,7 +17,7 @@ from cybermiles.snapshots.shelf import Shelf
 from cybermiles.state.kv import MemoryStore
 from cybermiles.sync.light_client import LightClientOptions, Trusted
 from cybermiles.sync.snapshot_offers import MAX_OFFERS, Offer, Wanted, decode_offers, encode_offers
-from cybermiles.sync.state_sync import Checkpoint, StateSync, Tools
+from cybermiles.sync.state_service import Checkpoint, StateSync, Tools
 from cybermiles.types import rlp
 from cybermiles.types.primitives import Hash32
 from tests.fakes.consensus import START_MS, LoopClock, VirtualLoop
