@@ -191,7 +191,7 @@ def _spawn(descriptor: int) -> subprocess.Popen[bytes]:
     environment = {name: value for name in _ENVIRONMENT if (value := os.environ.get(name)) is not None}
     environment["PYTHONPATH"] = str(Path(cybermiles.__file__).parents[1])
     return subprocess.Popen(  # noqa: S603  (this program itself)
-        [sys.executable, "-P", "-m", "cybermiles.node.calls.worker", str(descriptor)],
+        [sys.executable, "-P", "-m", "cybermiles.node.calls", str(descriptor)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         pass_fds=(descriptor,),

@@ -1,6 +1,6 @@
 """A call worker: a process that carries out jobs, one after another, and can be killed at any moment.
 
-    python -m cybermiles.node.calls.worker FD        FD: its end of a socket pair
+    python -m cybermiles.node.calls FD        FD: its end of a socket pair
 
 It opens no file of the node, holds no key, and gives way to everything else on the machine. Its memory is bounded by
 the system; so is the time of each job, even where the node is gone or stopped: the worker's own alarm kills it. It
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from cybermiles.rpc.jobs import Job
     from cybermiles.types.primitives import ChainId, Hash32
 
-NICENESS = 10
 ALARM_AFTER_SECONDS = 1
 """What the worker's own alarm leaves the node to be first."""
 FROM_NODE_MAX_BYTES = 1 << 31
@@ -179,7 +178,6 @@ def _expect(channel: Channel, wanted: Kind) -> Any:  # noqa: ANN401
 
 def _bound(setup: Setup) -> None:
     """Give up what a worker does not need."""
-    os.nice(NICENESS)
     limits = {resource.RLIMIT_CORE: 0}
     if setup.memory_max_bytes:
         limits[resource.RLIMIT_AS] = setup.memory_max_bytes
@@ -213,7 +211,3 @@ def _serve_until_closed(channel: Channel) -> None:
         serve(channel)
     except Closed:
         return
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]))
