@@ -97,7 +97,7 @@ class EthereumMethods:
             Method(name="eth_getUncleCountByBlockHash", handler=self.uncle_count, params=(HASH,)),
             Method(name="eth_getUncleByBlockNumberAndIndex", handler=self.uncle, params=(NUMBER, INDEX)),
             Method(name="eth_getUncleByBlockHashAndIndex", handler=self.uncle, params=(HASH, INDEX)),
-            Method(name="eth_config", handler=lambda: ethereum_config(self._chain.schedule, self._chain)),
+            Method(name="eth_config", handler=self.config),
             Method(
                 name="eth_simulateV1",
                 handler=self.simulate,
@@ -219,6 +219,10 @@ class EthereumMethods:
             gas=self._limits.call_gas_max,
         )
         return await self._executor.run(job)
+
+    def config(self) -> Json:
+        """Return the rules in force at the head, the next ones and the last (EIP-7910)."""
+        return ethereum_config(self._chain.schedule, self._chain)
 
     # Ommers and raw blocks
 

@@ -62,6 +62,14 @@ def test_receipts_have_a_root_before_byzantium_and_a_status_after_it(ask, mined)
         assert not any("cmtLane" in receipt for receipt in receipts)
 
 
+def test_what_is_served_is_described(ask):
+    described, error = ask("rpc_discover")
+    assert error is None
+    names = [method["name"] for method in described["methods"]]
+    assert {"eth_config", "eth_simulateV1", "rpc_discover"} <= set(names)
+    assert len(set(names)) == len(names)
+
+
 def test_ommers_are_counted_and_shown(ask):
     count, _ = ask("eth_getUncleCountByBlockNumber", hex(OMMER_HEIGHT))
     assert count == "0x1"
