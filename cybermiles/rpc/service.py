@@ -141,7 +141,7 @@ def _methods(
         *EthFees(chain, limits).methods(),
         *transactions.methods(),
         *EthFilters(chain, ports.executor, filters, hub, serializer, limits).methods(),
-        *TxPool(pool, serializer).methods(),
+        *TxPool(pool, serializer, limits).methods(),
         *Ots(chain, ports.executor, serializer, limits).methods(),
         *Cmt(chain, pool).methods(),
         *CmtNetwork(ports.info).methods(),

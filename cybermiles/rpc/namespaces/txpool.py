@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cybermiles.rpc.jsonrpc import response_too_large
 from cybermiles.rpc.methods import Method, Param
 from cybermiles.rpc.pacing import ITEMS_PER_TURN, give_way
 from cybermiles.rpc.quantities import encode_checksummed, parse_address
@@ -11,6 +12,7 @@ from cybermiles.rpc.quantities import encode_checksummed, parse_address
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from cybermiles.rpc.config import RpcLimits
     from cybermiles.rpc.jsonrpc import Json
     from cybermiles.rpc.ports import PooledBySender, TransactionPool
     from cybermiles.rpc.serializers import Serializer
@@ -21,9 +23,10 @@ if TYPE_CHECKING:
 class TxPool:
     """The txpool namespace."""
 
-    def __init__(self, pool: TransactionPool, serializer: Serializer) -> None:
+    def __init__(self, pool: TransactionPool, serializer: Serializer, limits: RpcLimits) -> None:
         self._pool = pool
         self._serializer = serializer
+        self._limits = limits
 
     def methods(self) -> tuple[Method, ...]:
         """Return the table of methods."""
@@ -44,7 +47,16 @@ class TxPool:
         return {"pending": _count(content.pending), "queued": _count(content.queued)}
 
     async def content(self) -> Json:
-        """Return every pooled transaction, by sender and nonce."""
+        """Return every pooled transaction, by sender and nonce; too large a pool is not rendered."""
+        pooled = self._pool.content()
+        size = 2 * sum(
+            len(transaction.raw)
+            for senders in (pooled.pending, pooled.queued)
+            for transactions in senders.values()
+            for transaction in transactions
+        )
+        if size > self._limits.response_max_bytes:
+            raise response_too_large(size, self._limits.response_max_bytes)
         return await self._rendered(self._serializer.pooled)
 
     async def inspect(self) -> Json:
@@ -74,9 +86,12 @@ def _count(pooled: PooledBySender) -> str:
 
 async def _by_sender(pooled: PooledBySender, render: Callable[[Transaction], Json]) -> Json:
     answer: dict[str, Json] = {}
-    for count, (sender, transactions) in enumerate(pooled.items(), 1):
+    rendered = 0
+    for sender, transactions in pooled.items():
         answer[encode_checksummed(sender)] = _by_nonce(transactions, render)
-        if count % ITEMS_PER_TURN == 0:
+        rendered += len(transactions)
+        if rendered >= ITEMS_PER_TURN:
+            rendered = 0
             await give_way()
     return answer
 

@@ -11,7 +11,7 @@ import pytest
 
 from cybermiles.rpc import session
 from cybermiles.rpc.config import RpcLimits
-from tests.fakes.rpc import FakeNode, execution_result
+from tests.fakes.rpc import FakeNode, execution_result, sign_transaction
 from tests.unit.rpc.serving import ANSWER, CHAIN_ID, call, post, served, until
 
 TOKEN = "0123456789abcdef0123456789abcdef"
@@ -347,6 +347,18 @@ async def test_depth_counts_batch_and_request_and_quantities_have_64_digits():
         for digits, fits in ((64, True), (65, False)):
             answer = (await post(node, call("eth_call", {"value": "0x" + "f" * digits})))[1]
             assert ("256 bits" in answer.get("error", {}).get("message", "")) is not fits
+
+
+@pytest.mark.asyncio
+async def test_a_pool_that_makes_too_long_an_answer_is_not_rendered():
+    node = FakeNode(limits=RpcLimits(response_max_bytes=100_000))
+    await node.pool.submit(sign_transaction(9, data=bytes(40_000)).raw)
+    assert "result" in await node.ask("txpool_content")
+    await node.pool.submit(sign_transaction(10, data=bytes(20_000)).raw)
+    error = await node.error("txpool_content")
+    assert error["code"] == -32003
+    assert "rpc.response_max_bytes" in error["message"]
+    assert "result" in await node.ask("txpool_inspect")
 
 
 @pytest.mark.slow
