@@ -6,8 +6,6 @@ that holds no keys. A row of the table must fail: one that passes has no place i
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from eth_account import Account
 from web3 import Web3
@@ -42,6 +40,7 @@ DOES_NOT_APPLY = {
     "test_eth_new_filter": _AWARDS,
     "test_eth_get_logs_without_logs": _AWARDS,
     "test_eth_get_logs_with_logs": _AWARDS,
+    "test_eth_simulate_v1": "it overrides the base fee, which is always 0 on this chain",
     "test_eth_sign": _NO_KEYS,
     "test_eth_sign_typed_data": _NO_KEYS,
     "test_invalid_eth_sign_typed_data": _NO_KEYS,
@@ -60,30 +59,12 @@ DOES_NOT_APPLY = {
 }
 
 
-NEEDS_METHOD = {
-    "test_eth_simulate_v1": "eth_simulateV1",
-    "test_eth_get_raw_transaction": "eth_getRawTransactionByHash",
-    "test_eth_get_raw_transaction_raises_error": "eth_getRawTransactionByHash",
-    "test_eth_get_raw_transaction_by_block": "eth_getRawTransactionByBlockHashAndIndex",
-    "test_eth_get_raw_transaction_by_block_raises_error": "eth_getRawTransactionByBlockHashAndIndex",
-}
-"""Tests of methods that are not in the specification, or not served by every version."""
-
-
 @pytest.fixture(autouse=True)
-def does_not_apply(request, node):
-    """Expect the tests of the tables to fail."""
-    name = request.node.originalname
-    reason = DOES_NOT_APPLY.get(name)
-    if name in NEEDS_METHOD and not is_served(node, NEEDS_METHOD[name]):
-        reason = f"{NEEDS_METHOD[name]} is not served"
+def does_not_apply(request):
+    """Expect the tests of the table to fail."""
+    reason = DOES_NOT_APPLY.get(request.node.originalname)
     if reason is not None:
         request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
-
-
-def is_served(node, method):
-    request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": []}
-    return node.post(json.dumps(request).encode())["error"]["code"] != -32601
 
 
 @pytest.fixture(scope="module")
