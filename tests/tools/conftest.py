@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from cybermiles.cli.init import initialise
+from cybermiles.node.data_dir import DataDir
 from tests.e2e.conftest import KEYS, Devnet
 
 HERE = Path(__file__).parent
@@ -25,7 +28,12 @@ def installed():
 
 @pytest.fixture(scope="session")
 def devnet(installed, tmp_path_factory):
-    net = Devnet(tmp_path_factory.mktemp("tools") / "home").start()
+    home = tmp_path_factory.mktemp("tools") / "home"
+    initialise(DataDir(home), "devnet")
+    compiler = [str((installed / ".bin" / "node").resolve()), str(HERE / "solc.cjs")]
+    with DataDir(home).config.open("a") as config:
+        config.write(f"\n[verify]\nsolc = {json.dumps(compiler)}\n")
+    net = Devnet(home).start()
     yield net
     assert net.stop() == 0
 
@@ -58,6 +66,7 @@ def foundry_project(installed, tmp_path_factory):
 
 def _foundry(installed, tool, directory, devnet):
     environment = {"ETH_RPC_URL": devnet.url, "FOUNDRY_DISABLE_NIGHTLY_WARNING": "1", "ETH_TIMEOUT": "60"}
+    environment["FOUNDRY_SOLC"] = str(HERE / "solc.cjs")
     binary = next(installed.glob(f"@foundry-rs/{tool}-*/bin/{tool}"))
     return Project(directory, [str(binary)], environment)
 

@@ -1,4 +1,8 @@
-"""cast, forge create and forge script against the real process."""
+"""cast, forge create and forge script against the real process.
+
+`forge verify-contract` asks a server of the compiler's makers for a list before it speaks to any verifier, so it has no
+test without a network; Hardhat's, which speaks to the same address of the node, has one.
+"""
 
 from __future__ import annotations
 

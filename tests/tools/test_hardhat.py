@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import urllib.request
 
 import pytest
 
@@ -18,3 +19,12 @@ def test_a_script_deploys(hardhat, devnet):
 def test_the_project_s_own_tests_pass(hardhat):
     out = hardhat.run("test", "nodejs", "--no-compile")
     assert "2 passing" in out
+
+
+def test_hardhat_verifies_sources_at_the_node(hardhat, devnet):
+    address = json.loads(hardhat.run("run", "scripts/deploy.mjs", "--no-compile").splitlines()[-1])["address"]
+    out = hardhat.run("verify", "etherscan", "--network", "devnet", address, "40")
+    assert "verified" in out
+    with urllib.request.urlopen(f"{devnet.url}/api?module=contract&action=getsourcecode&address={address}") as answer:
+        (source,) = json.load(answer)["result"]
+    assert (source["ContractName"], source["MatchType"]) == ("Counter", "full")
