@@ -387,9 +387,10 @@ async def _judge(run: Run, node: Node, baseline: int, began: float, seed: int, r
     size = tree_bytes(node.process.pid)
     report(f"{run.done} cases in {time.monotonic() - began:.0f} s from seed {seed}")
     report(f"resident: {baseline >> 20} MB after a tenth, {size >> 20} MB at the end")
-    bad = [line for line in node.log.read_text().splitlines() if BAD_LINES.search(line)]
-    if bad:
-        raise Failed("in the node's log:\n" + "\n".join(bad[:20]))
+    lines = node.log.read_text().splitlines()
+    bad = next((number for number, line in enumerate(lines) if BAD_LINES.search(line)), None)
+    if bad is not None:
+        raise Failed("in the node's log:\n" + "\n".join(lines[bad : bad + 40]))
     if size - baseline > MAX_GROWTH_BYTES:
         raise Failed("memory grew")
 
