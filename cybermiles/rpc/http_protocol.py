@@ -59,6 +59,19 @@ class HttpProtocol(web.RequestHandler):
         self._is_serving = True
         self._stop_clock()
 
+    async def start(self) -> None:
+        """Serve requests until the connection ends.
+
+        aiohttp cannot make a request of some heads that its parser lets through (their target is missing) and would
+        leave the connection open with nobody serving it, and a stack trace in the log.
+        """
+        try:
+            await super().start()
+        except AttributeError as error:
+            log.debug("rpc_request_not_made", reason=str(error))
+            if self.transport is not None:
+                self.transport.abort()
+
     def data_received(self, data: bytes) -> None:
         """Take bytes from the peer; a head over its size or time costs the connection."""
         if self._is_refused:

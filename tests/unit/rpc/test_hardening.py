@@ -350,6 +350,19 @@ async def test_depth_counts_batch_and_request_and_quantities_have_64_digits():
 
 
 @pytest.mark.asyncio
+async def test_a_head_that_aiohttp_makes_no_request_of_ends_its_connection(monkeypatch):
+    async with served() as node:
+
+        def broken(*_):
+            raise AttributeError("'NoneType' object has no attribute 'absolute'")
+
+        monkeypatch.setattr(node.server._runner.server, "request_factory", broken)
+        with pytest.raises(ConnectionError):
+            await exchange(node, HEAD + b"\r\n" + BODY, end=False)
+        await until(lambda: not node.server._runner.server.connections)
+
+
+@pytest.mark.asyncio
 async def test_a_pool_that_makes_too_long_an_answer_is_not_rendered():
     node = FakeNode(limits=RpcLimits(response_max_bytes=100_000))
     await node.pool.submit(sign_transaction(9, data=bytes(40_000)).raw)
