@@ -357,8 +357,8 @@ async def test_a_head_that_aiohttp_makes_no_request_of_ends_its_connection(monke
             raise AttributeError("'NoneType' object has no attribute 'absolute'")
 
         monkeypatch.setattr(node.server._runner.server, "request_factory", broken)
-        with pytest.raises(ConnectionError):
-            await exchange(node, HEAD + b"\r\n" + BODY, end=False)
+        with suppress(ConnectionError):
+            assert await exchange(node, HEAD + b"\r\n" + BODY, end=False) == b""
         await until(lambda: not node.server._runner.server.connections)
 
 
