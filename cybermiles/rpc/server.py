@@ -229,7 +229,7 @@ class RpcServer:
             compress=False,
             decode_text=False,
         )
-        if not socket.can_prepare(request).ok:
+        if not _is_websocket(socket, request):
             return web.Response(text=_GREETING)
         refused = self._refuse_websocket(request)
         if refused is not None:
@@ -342,6 +342,14 @@ class _Admission:
 
     def is_hog(self, remote: str) -> bool:
         return not self._callers.is_proxy(remote) and self._rates.is_hog(remote)
+
+
+def _is_websocket(socket: web.WebSocketResponse, request: web.Request) -> bool:
+    """Whether a request is a WebSocket's handshake; aiohttp cannot quote headers that are no text in its refusal."""
+    try:
+        return socket.can_prepare(request).ok
+    except UnicodeEncodeError:
+        return False
 
 
 async def _name_server(_request: web.Request, response: web.StreamResponse) -> None:

@@ -124,6 +124,8 @@ async def test_a_host_or_an_origin_that_is_no_text_is_refused_as_any_other():
             answer = await exchange(node, b"GET %b HTTP/1.0\r\nHost: i\xe6\xff\r\n\r\n" % path, end=False)
             assert answer.split()[1] == b"403"
             assert b"rpc.vhosts" in answer
+        answer = await exchange(node, b"GET / HTTP/1.0\r\nHost: localhost\r\nUpgrade: \xe6\xff\r\n\r\n", end=False)
+        assert answer.split()[1] == b"200"
         reader, writer = await asyncio.open_connection("127.0.0.1", node.server.port)
         writer.write(UPGRADE[:-2] + b"Origin: \xe6\xff\r\n\r\n")
         assert b"rpc.cors_origins" in await reader.readuntil(b"}}")
