@@ -122,7 +122,7 @@ class HttpProtocol(web.RequestHandler):
         is_gone = self.transport is None or self.transport.is_closing()
         if status != HTTPStatus.INTERNAL_SERVER_ERROR:
             response = refusal(HTTPStatus(status), INVALID_REQUEST, "invalid HTTP request")
-        elif is_gone or isinstance(exc, (ConnectionError, web.RequestPayloadError)):
+        elif is_gone or isinstance(exc, (ConnectionError, UnicodeEncodeError, web.RequestPayloadError)):
             response = refusal(HTTPStatus.BAD_REQUEST, INVALID_REQUEST, "incomplete HTTP request")
         else:
             log.error("rpc_http_failed", exc_info=exc)
