@@ -32,7 +32,7 @@ from tests.fuzz.rpc_cases import Facts, Generator
 
 MAX_GROWTH_BYTES = 50 << 20
 INSIDES = re.compile(
-    rb"Traceback|site-packages|\.py\b|/home/|/tmp/|/usr/|/work/|<class |NoneType| object at 0x|Error\(|pydantic|orjson"
+    rb"Traceback|site-packages|\.py\b|/home/|/tmp/|/usr/|<class |NoneType| object at 0x|Error\(|pydantic|orjson"
 )
 """What no answer says about the node."""
 BAD_LINES = re.compile(r"rpc_handler_failed|Traceback|\"level\": ?\"(error|critical)\"|ERROR")
