@@ -34,7 +34,7 @@ log = get_logger("node")
 
 SWITCH_SECONDS = 0.000_5
 """How long a thread that has work waits for another to hand over the interpreter: a tenth of Python's default. A block
-gives it away at each read and write of the store, and under many requests waited the default each time to get it back."""
+gives it away at each read and write of the store, and would wait the default each time while requests keep it busy."""
 
 
 def run_node(config: NodeConfig, *, banner: Callable[[str], None] | None = None) -> None:
