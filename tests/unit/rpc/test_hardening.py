@@ -9,8 +9,9 @@ import aiohttp
 import orjson
 import pytest
 
-from cybermiles.rpc import session
+from cybermiles.rpc import http_protocol, session
 from cybermiles.rpc.config import RpcLimits
+from tests.fakes.logs import RecordedLog
 from tests.fakes.rpc import FakeNode, execution_result, sign_transaction
 from tests.unit.rpc.serving import ANSWER, CHAIN_ID, call, post, served, until
 
@@ -103,7 +104,8 @@ async def test_a_body_is_no_header_however_the_bytes_come():
     ],
     ids=["TLS", "null in the path", "no verb", "null in a name", "two lengths", "no chunk", "half a body"],
 )
-async def test_what_is_no_http_gets_a_json_error_without_echo_and_no_line_in_the_log(garbage, capsys, caplog):
+async def test_what_is_no_http_gets_a_json_error_without_echo_and_no_line_in_the_log(garbage, monkeypatch):
+    monkeypatch.setattr(http_protocol, "log", log := RecordedLog())
     async with served() as node:
         answer = await exchange(node, garbage)
         if answer:
@@ -113,7 +115,7 @@ async def test_what_is_no_http_gets_a_json_error_without_echo_and_no_line_in_the
                 word for word in (b"secret", b"aiohttp", b"Python") if word in answer
             }
         assert (await post(node, CHAIN_ID))[1] == ANSWER
-    assert "rpc_http_failed" not in capsys.readouterr().out
+    assert log.events == []
     assert not [record for record in caplog.records if record.name.startswith("aiohttp")]
 
 
@@ -133,7 +135,8 @@ async def test_a_host_or_an_origin_that_is_no_text_is_refused_as_any_other():
 
 
 @pytest.mark.asyncio
-async def test_a_fault_of_the_node_behind_http_is_logged_and_answered_without_detail(monkeypatch, capsys):
+async def test_a_fault_of_the_node_behind_http_is_logged_and_answered_without_detail(monkeypatch):
+    monkeypatch.setattr(http_protocol, "log", log := RecordedLog())
     async with served() as node:
 
         async def broken(*_):
@@ -143,7 +146,7 @@ async def test_a_fault_of_the_node_behind_http_is_logged_and_answered_without_de
         status, answer, headers = await post(node, CHAIN_ID)
         assert (status, answer["error"]) == (500, {"code": -32603, "message": "internal error"})
         assert headers["Server"] == "cybermiles"
-    assert "rpc_http_failed" in capsys.readouterr().out
+    assert log.events == ["rpc_http_failed"]
 
 
 @pytest.mark.asyncio

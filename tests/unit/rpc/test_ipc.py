@@ -8,8 +8,10 @@ from contextlib import asynccontextmanager
 import orjson
 import pytest
 
+from cybermiles.rpc import ipc
 from cybermiles.rpc.config import RpcConfig, RpcLimits
 from cybermiles.rpc.ipc import MAX_PATH_BYTES
+from tests.fakes.logs import RecordedLog
 from tests.fakes.rpc import FakeNode
 from tests.unit.rpc.serving import call, until
 
@@ -101,9 +103,10 @@ async def test_a_file_left_behind_is_replaced_and_removed_at_the_end(tmp_path):
 
 
 @pytest.mark.asyncio
-async def test_a_path_that_is_too_long_for_a_socket_is_no_reason_not_to_serve(tmp_path, capsys):
+async def test_a_path_that_is_too_long_for_a_socket_is_no_reason_not_to_serve(tmp_path, monkeypatch):
+    monkeypatch.setattr(ipc, "log", log := RecordedLog())
     path = tmp_path / ("x" * MAX_PATH_BYTES) / "cmt.ipc"
     node = FakeNode(RpcConfig(port=0, ipc_path=path))
     async with node.serving():
         assert not path.exists()
-    assert "rpc_ipc_off" in capsys.readouterr().out
+    assert log.events == ["rpc_ipc_off"]
