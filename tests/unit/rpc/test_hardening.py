@@ -104,7 +104,7 @@ async def test_a_body_is_no_header_however_the_bytes_come():
     ],
     ids=["TLS", "null in the path", "no verb", "null in a name", "two lengths", "no chunk", "half a body"],
 )
-async def test_what_is_no_http_gets_a_json_error_without_echo_and_no_line_in_the_log(garbage, monkeypatch):
+async def test_what_is_no_http_gets_a_json_error_without_echo_and_no_line_in_the_log(garbage, monkeypatch, caplog):
     monkeypatch.setattr(http_protocol, "log", log := RecordedLog())
     async with served() as node:
         answer = await exchange(node, garbage)
