@@ -1,4 +1,4 @@
-"""Blocking work off the event loop: one thread that executes blocks, a few for signatures, one for calls.
+"""Blocking work off the event loop: one thread that executes blocks, a few for signatures, some for disks.
 
 Block execution has a thread of its own with a C stack deep enough for 1024 nested call frames. A call that is
 cancelled keeps running in its thread to the end; its result is dropped.

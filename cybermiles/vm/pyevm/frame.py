@@ -25,7 +25,7 @@ from eth.vm.stack import Stack
 
 from cybermiles.chain.predeploys import SYSTEM_STUB
 from cybermiles.vm.compute_units import CODE_DEPOSIT_SHIFT, CODE_SHIFT, MESSAGE_SHIFT, precompile_weight
-from cybermiles.vm.pyevm.dispatch import STACK_LIMIT, ComputeBudgetExceeded, run
+from cybermiles.vm.pyevm.dispatch import STACK_LIMIT, ComputeBudgetExceeded, expansion_gas, run
 from cybermiles.vm.pyevm.native import run_native
 from cybermiles.vm.validity import MAX_INITCODE_BYTES
 
@@ -133,12 +133,11 @@ class Frame(BaseComputation):  # type: ignore[misc]  # py-evm is untyped
 
     def grow_memory(self, end: int, gas: int) -> int:
         """Extend memory to `end` bytes, which are more than it has, and return what is left of `gas`."""
-        words = (end + 31) // 32
-        before = len(self.memory_bytes) // 32
-        gas -= 3 * (words - before) + words * words // 512 - before * before // 512
+        size = len(self.memory_bytes)
+        gas -= expansion_gas(size, end)
         if gas < 0:
             raise OutOfGas("out of gas")
-        self.memory_bytes.extend(bytes(32 * (words - before)))
+        self.memory_bytes.extend(bytes((end + 31) // 32 * 32 - size))
         return gas
 
     def extend_memory(self, start_position: int, size: int) -> None:

@@ -27,15 +27,12 @@ if TYPE_CHECKING:
     from cybermiles.vm.pyevm.program import Step
 
 MASK = 2**256 - 1
-STACK_LIMIT = 1024
 SHORTEST = 3
 """Opcodes below which a stretch costs more than its steps."""
 LONGEST = 256
 """Opcodes of one stretch: bounds what compiling one takes."""
 MAX_FIXED_OFFSET = 1024
 """Memory that a stretch may take for granted, in bytes; it is there in frames that hash or log anything."""
-INVALID = 16
-"""The kind of a step that is no opcode of the fork."""
 NO_JUMP = -1
 """What a stretch returns that goes on behind itself."""
 
@@ -110,9 +107,9 @@ class Fuser:
         self.stretch = Stretch()
 
     def take(self, opcode: int, step: Step) -> bool:
-        """Append one opcode; False where it cannot be part of this stretch."""
+        """Append one `FUSABLE` opcode; False where it cannot be part of this stretch."""
         stretch = self.stretch
-        if not FUSABLE[opcode] or step[0] == INVALID or self._jump is not None or stretch.length >= LONGEST:
+        if self._jump is not None or stretch.length >= LONGEST:
             return False
         extra = self._apply(opcode, step[3])
         if extra is None:

@@ -16,6 +16,7 @@ from cybermiles.crypto.hashing import keccak256
 from cybermiles.types.primitives import Hash32
 from cybermiles.types.receipt import Log
 from cybermiles.vm.compute_units import KECCAK_SHIFT, opcode_weights
+from cybermiles.vm.pyevm.fusion import MASK, load
 from cybermiles.vm.pyevm.program import Kind
 from cybermiles.vm.rules import Fork
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from cybermiles.vm.pyevm.frame import Frame
     from cybermiles.vm.pyevm.program import Step
 
-MASK = 2**256 - 1
 SIGN = 2**255
 WORD = 2**256
 
@@ -109,9 +109,7 @@ UNARY: dict[int, Callable[[int], int]] = {
 
 
 def calldataload(frame: Frame) -> None:
-    start = frame.stack_pop1_int()
-    data = frame.msg.data[start : start + 32] if start < len(frame.msg.data) else b""
-    frame.stack_values.append(int.from_bytes(data) << 8 * (32 - len(data)))
+    frame.stack_values.append(load(frame.msg.data, frame.stack_pop1_int()))
 
 
 def keccak(frame: Frame) -> None:

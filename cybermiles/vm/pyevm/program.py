@@ -13,7 +13,8 @@ from typing import Any
 
 from eth.exceptions import InvalidJumpDestination
 
-from cybermiles.vm.pyevm.fusion import FUSABLE, SHORTEST, STACK_LIMIT, Fuser
+from cybermiles.vm.pyevm.dispatch import STACK_LIMIT
+from cybermiles.vm.pyevm.fusion import FUSABLE, SHORTEST, Fuser
 
 Step = tuple[int, int, int, Any]
 """(kind, gas, weight, argument). Any: an integer, a function, or None, as the kind says."""
@@ -101,7 +102,7 @@ class Program:
         first = self._step_at(index + 1)
         fuser = Fuser()
         at, cursor = pc, first
-        while fuser.take(self._opcode(at), self.steps[cursor]):
+        while _is_fusable(self._opcode(at), self.steps[cursor]) and fuser.take(self._opcode(at), self.steps[cursor]):
             if fuser.leaves:
                 target = fuser.target
                 if target is None or not self._is_destination(target):
@@ -200,6 +201,11 @@ def _width(opcode: int) -> int:
     return opcode - 0x5E if 0x60 <= opcode <= 0x7F else 1
 
 
+def _is_fusable(opcode: int, step: Step) -> bool:
+    """Whether an opcode, which the fork must have, may be part of a stretch."""
+    return FUSABLE[opcode] == 1 and step[0] != Kind.INVALID
+
+
 class _Marker:
     """Puts a COUNT step in front of opcodes that may become a stretch, as they are appended."""
 
@@ -215,7 +221,7 @@ class _Marker:
         """Note the opcode that is appended next."""
         if self._fusing is None:
             return
-        if not FUSABLE[opcode] or step[0] == Kind.INVALID:
+        if not _is_fusable(opcode, step):
             self.end()
             return
         if self._start < 0:

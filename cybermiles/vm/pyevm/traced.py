@@ -16,6 +16,7 @@ from eth.exceptions import Halt, OutOfGas
 
 from cybermiles.types.primitives import Address
 from cybermiles.vm.backend import Failure
+from cybermiles.vm.pyevm.dispatch import expansion_gas
 from cybermiles.vm.pyevm.failures import phrase_of
 from cybermiles.vm.pyevm.frame import CALL_DEPTH_LIMIT, CodeTooLarge, Frame
 from cybermiles.vm.pyevm.opcodes import opcode_table
@@ -117,9 +118,7 @@ class TracedFrame(Frame):
         super().consume_gas(amount, reason)
 
     def grow_memory(self, end: int, gas: int) -> int:
-        words, before = (end + 31) // 32, len(self.memory_bytes) // 32
-        cost = 3 * (words - before) + words * words // 512 - before * before // 512
-        self.shortfall = max(0, cost - gas)
+        self.shortfall = max(0, expansion_gas(len(self.memory_bytes), end) - gas)
         return super().grow_memory(end, gas)
 
     def return_gas(self, amount: int) -> None:
