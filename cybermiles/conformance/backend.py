@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cybermiles.errors import FeeCapTooLow, InsufficientFunds
+from cybermiles.errors import FeeCapTooLow
 from cybermiles.vm.ethereum import OWN_FORKS, EthereumFork
 from cybermiles.vm.pyevm.backend import PyEvmBackend
 from cybermiles.vm.pyevm.early import EarlyBackend
 from cybermiles.vm.rules import ChainRules, Fork, ethereum_rules
-from cybermiles.vm.validity import hex_address
+from cybermiles.vm.validity import cannot_pay, hex_address
 
 if TYPE_CHECKING:
     from cybermiles.conformance.forks import ForkSchedule
@@ -99,10 +99,7 @@ def _buy_gas(world: WorldState, context: BlockContext, message: CallMessage) -> 
         )
     cost, balance = message.gas * message.gas_price, world.balance(message.sender)
     if balance < cost + message.value:
-        raise InsufficientFunds(
-            f"insufficient funds for gas * price + value: address {hex_address(message.sender)} "
-            f"have {balance} want {cost + message.value}"
-        )
+        raise cannot_pay(message.sender, balance, cost + message.value)
     world.begin_transaction()
     world.subtract_balance(message.sender, cost)
     world.end_transaction()

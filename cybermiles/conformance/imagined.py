@@ -14,17 +14,16 @@ from cybermiles.conformance.blocks import foreign_block
 from cybermiles.conformance.gas_market import next_base_fee, next_excess_blob_gas
 from cybermiles.conformance.header import EthereumHeader
 from cybermiles.conformance.requests import collect_requests, hash_of_requests
-from cybermiles.conformance.transfers import TransferTracer
 from cybermiles.conformance.transition import BEACON_ROOTS, HISTORY, block_context, system_call
 from cybermiles.errors import (
     FeeCapTooLow,
     GasLimitExceeded,
-    InsufficientFunds,
     NonceTooHigh,
     NonceTooLow,
     TipAboveFeeCap,
 )
 from cybermiles.execution.imagined import unsigned_transaction
+from cybermiles.execution.log_recorder import LogRecorder
 from cybermiles.execution.outcome import TransactionOutcome
 from cybermiles.execution.simulate import apply_override
 from cybermiles.state.trie import ordered_root, update_root
@@ -33,6 +32,7 @@ from cybermiles.types.primitives import EMPTY_TRIE_ROOT, ZERO_HASH, Hash32, Wei
 from cybermiles.types.receipt import EMPTY_BLOOM, Log, Receipt, logs_bloom
 from cybermiles.vm.backend import CallMessage
 from cybermiles.vm.ethereum import EthereumFork
+from cybermiles.vm.validity import cannot_pay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -176,11 +176,9 @@ class Imagination:
         if self._validate:
             _check_nonce(transaction, nonce)
         price = self._price(transaction, context)
-        if world.balance(call.sender) < gas * price + call.value:
-            raise InsufficientFunds(
-                f"insufficient funds for gas * price + value: address 0x{call.sender.hex()} have "
-                f"{world.balance(call.sender)} want {gas * price + call.value}"
-            )
+        balance, need = world.balance(call.sender), gas * price + call.value
+        if balance < need:
+            raise cannot_pay(call.sender, balance, need)
         message = CallMessage(
             sender=call.sender,
             to=call.to,
@@ -190,11 +188,11 @@ class Imagination:
             data=call.data,
             access_list=call.access_list,
         )
-        tracer = TransferTracer() if self._transfers else None
+        tracer = LogRecorder(with_transfers=True) if self._transfers else None
         result = self._chain.constants.backend.call(world, context, message, compute_units=None, tracer=tracer)
         self._settle(call, context, price, gas, result.gas_used)
         self._gas -= result.gas_used
-        logs = result.logs if tracer is None else tuple(tracer.logs)
+        logs = result.logs if tracer is None else tracer.logs
         return transaction, ImaginedResult(result, logs)
 
     def _price(self, transaction: Transaction, context: BlockContext) -> int:

@@ -14,7 +14,7 @@ from cybermiles.conformance.methods import EthereumMethods, EthereumTransactions
 from cybermiles.conformance.pool import ForeignPool
 from cybermiles.conformance.serializer import ethereum_serializer
 from cybermiles.errors import ConfigError, InvariantViolation
-from cybermiles.execution.simulate import BlockOverride, Simulation
+from cybermiles.rpc.call_jobs import JobExecutor
 from cybermiles.rpc.config import RpcConfig, RpcLimits
 from cybermiles.rpc.namespaces.eth_calls import EthCalls
 from cybermiles.rpc.service import RpcPorts, build_server
@@ -28,15 +28,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
     from cybermiles.conformance.chain import ForeignChain
-    from cybermiles.execution.simulate import AccountOverride
     from cybermiles.rpc.jobs import Job
     from cybermiles.rpc.node_status import ConsensusStatus, NodeIdentity, PeerStatus
     from cybermiles.rpc.ports import SyncProgress
     from cybermiles.rpc.server import RpcServer
     from cybermiles.types.events import Event
-    from cybermiles.types.primitives import Address
-    from cybermiles.types.transaction import AccessList
-    from cybermiles.vm.backend import CallMessage, ExecutionResult
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -48,48 +44,15 @@ LIMITS = RpcLimits(call_gas_max=50_000_000, body_max_bytes=5 * 1024 * 1024)
 """Geth's, where an answer depends on them; the others are this node's own."""
 
 
-class ForeignExecutor:
+class ForeignExecutor(JobExecutor):
     """`rpc.ports.Executor` in one thread: whoever serves a test chain is its only caller."""
 
     def __init__(self, chain: ForeignChain, worker: Worker) -> None:
         self._chain = chain
         self._worker = worker
 
-    async def call(
-        self,
-        message: CallMessage,
-        height: int,
-        overrides: dict[Address, AccountOverride],
-        block_overrides: BlockOverride,
-    ) -> ExecutionResult:
-        simulation = self._simulation(height, overrides, block_overrides)
-        budget = simulation.params.compute_units_per_transaction
-        return await self._worker.run(simulation.call, message, compute_units=budget)
-
-    async def estimate_gas(self, message: CallMessage, height: int, overrides: dict[Address, AccountOverride]) -> int:
-        simulation = self._simulation(height, overrides, BlockOverride())
-        return await self._worker.run(simulation.estimate_gas, message)
-
-    async def create_access_list(self, message: CallMessage, height: int) -> tuple[AccessList, int, str | None]:
-        simulation = self._simulation(height, {}, BlockOverride())
-        access_list, result = await self._worker.run(simulation.create_access_list, message)
-        return access_list, result.gas_used, None if result.failure is None else result.failure.value
-
     async def run(self, job: Job[T]) -> T:
         return await self._worker.run(job.run, self._chain)
-
-    def _simulation(self, height: int, overrides: dict[Address, AccountOverride], block: BlockOverride) -> Simulation:
-        header = self._chain.header(height)
-        if header is None:
-            raise InvariantViolation(f"there is no block {height}")
-        return Simulation(
-            chain=self._chain.constants,
-            params=self._chain.params,
-            header=header,
-            state=self._chain.state(height),
-            overrides=overrides,
-            block=block,
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from cybermiles.chain.fees import Lane, LaneDecision
 from cybermiles.errors import CybermilesError, InvariantViolation, NotIncludable
 from cybermiles.execution.block import BlockEnvironment, BlockExecution
+from cybermiles.execution.log_recorder import LogRecorder
 from cybermiles.execution.replay import ReplayedState
 from cybermiles.execution.simulate import AccountOverride, BlockOverride, apply_override
 from cybermiles.types import rlp
-from cybermiles.types.primitives import ZERO_HASH, Address, Hash32, Timestamp, Wei
-from cybermiles.types.receipt import Log
+from cybermiles.types.primitives import ZERO_HASH, Address, Timestamp, Wei
 from cybermiles.types.transaction import DYNAMIC_FEE, AccessList, Authorization, Transaction, unsigned_fields
 from cybermiles.vm.backend import CallMessage, Failure
-from cybermiles.vm.tracing import CallKind, Tracer
 from cybermiles.vm.validity import MAX_TRANSACTION_GAS, TRANSACTION_GAS
 
 if TYPE_CHECKING:
@@ -31,13 +30,10 @@ if TYPE_CHECKING:
     from cybermiles.execution.parent import Chain, Parent
     from cybermiles.state.world import WorldState
     from cybermiles.types.header import Header
+    from cybermiles.types.receipt import Log
     from cybermiles.vm.backend import ExecutionResult
-    from cybermiles.vm.tracing import CallEnd, CallStart
+    from cybermiles.vm.tracing import Tracer
 
-TRANSFER_SOURCE = Address(b"\xee" * 20)
-"""The address under which movements of coins are reported as if they were logs."""
-TRANSFER_TOPIC = Hash32(bytes.fromhex("ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"))
-"""Transfer(address,address,uint256)."""
 COMPUTE_UNITS_USED_UP = "the calls used up the compute units of a simulation, which are those of one block"
 _NO_SIGNATURE = b"\x80\x80\x80"
 
@@ -243,32 +239,10 @@ def _draft(call: ImaginedCall, gas: int, nonce: int, chain_id: int, raw: bytes) 
     )
 
 
-class _Recorder(Tracer):
-    """Keeps the result, and logs in their order with the coins that moved between them."""
+class _Recorder(LogRecorder):
+    """Keeps the result with the logs."""
 
-    def __init__(self, *, with_transfers: bool) -> None:
-        self._with_transfers = with_transfers
-        self._frames: list[list[Log]] = [[]]
-        self.result: ExecutionResult | None = None
-
-    @property
-    def logs(self) -> tuple[Log, ...]:
-        """What stays of the logs."""
-        return tuple(self._frames[0])
-
-    def enter(self, call: CallStart) -> None:
-        self._frames.append([])
-        if self._with_transfers and call.value and call.kind is not CallKind.DELEGATECALL:
-            topics = (TRANSFER_TOPIC, Hash32(call.sender.rjust(32, b"\0")), Hash32(call.to.rjust(32, b"\0")))
-            self._frames[-1].append(Log(TRANSFER_SOURCE, topics, call.value.to_bytes(32)))
-
-    def exit(self, end: CallEnd) -> None:
-        frame = self._frames.pop()
-        if end.error is None:
-            self._frames[-1] += frame
-
-    def log(self, log: Log) -> None:
-        self._frames[-1].append(log)
+    result: ExecutionResult | None = None
 
     def end(self, world: WorldState, result: ExecutionResult) -> None:  # noqa: ARG002  (the seam)
         self.result = result

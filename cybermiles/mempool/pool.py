@@ -24,7 +24,7 @@ from cybermiles.errors import (
 )
 from cybermiles.mempool.eviction import EvictionOrder, rank_of
 from cybermiles.mempool.promises import Promises
-from cybermiles.vm.validity import max_cost_of_gas
+from cybermiles.vm.validity import cannot_pay, max_cost_of_gas
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -257,10 +257,7 @@ class Pool:
         if transaction.gas_limit > self.params.free_gas_limit and not self.is_free(transaction):
             need += max_cost_of_gas(transaction)
         if balance < need:
-            raise InsufficientFunds(
-                "insufficient funds for gas * price + value: address "
-                f"0x{transaction.sender.hex()} have {balance} want {need}"
-            )
+            raise cannot_pay(transaction.sender, balance, need)
 
     def _check_sender_room(self, sender: Sender, transaction: Transaction) -> None:
         if transaction.nonce == sender.next_nonce:

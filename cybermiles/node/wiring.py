@@ -26,7 +26,7 @@ from cybermiles.mempool.pool import Pool
 from cybermiles.mempool.senders import SenderBook
 from cybermiles.mempool.service import MempoolService
 from cybermiles.node.calls.pool import CallPool, open_pool
-from cybermiles.node.chain_rules import chain_of, rules_of
+from cybermiles.node.chain_rules import chain_of, facts_of, rules_of
 from cybermiles.node.chain_view import ChainView
 from cybermiles.node.consensus_view import consensus_status, node_identity
 from cybermiles.node.development import clock_of, development_of, source_of
@@ -231,7 +231,7 @@ def _application(
     listeners: Sequence[CommitListener],
 ) -> ChainApplication:
     return ChainApplication(
-        chain=chain_of(document),
+        chain=chain_of(facts_of(document)),
         database=database,
         params=document.params,
         worker=workers.blocks,
@@ -325,7 +325,7 @@ def _mempool(
     frozen = () if head is None else frozen_accounts(ReadStorage(state, GOVERNANCE), head.timestamp)
     return MempoolService(
         pool=Pool(config.mempool, params),
-        admission=Admission(rules_of(document), params, allow_unprotected=document.allow_unprotected),
+        admission=Admission(rules_of(facts_of(document)), params, allow_unprotected=document.allow_unprotected),
         head=lambda: database.state,
         clock=clock,
         threads=workers.signatures,

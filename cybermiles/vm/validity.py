@@ -156,10 +156,14 @@ def check_stateful(  # noqa: PLR0913  (the sender's account is passed as its par
     if not free:
         need += max_cost_of_gas(transaction)
     if need > _U256_MAX or balance < need:
-        raise InsufficientFunds(
-            "insufficient funds for gas * price + value: address "
-            f"{hex_address(transaction.sender)} have {balance} want {need}"
-        )
+        raise cannot_pay(transaction.sender, balance, need)
+
+
+def cannot_pay(address: Address, balance: int, need: int) -> InsufficientFunds:
+    """Return the error, as geth words it, of an account that has less than gas and value may take. Wei."""
+    return InsufficientFunds(
+        f"insufficient funds for gas * price + value: address {hex_address(address)} have {balance} want {need}"
+    )
 
 
 def max_cost_of_gas(transaction: Transaction) -> int:

@@ -22,25 +22,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from cybermiles.errors import CybermilesError, ProtocolViolation
-from cybermiles.execution.parent import Chain
 from cybermiles.node.calls.remote_store import RemoteStore
 from cybermiles.node.calls.wire import Channel, Closed, Kind, pickled
+from cybermiles.node.chain_rules import chain_of, facts_of
 from cybermiles.node.job_source import LocalSource
 from cybermiles.runtime.executor import STACK_BYTES
 from cybermiles.storage.database import Database
-from cybermiles.system.registry import native_contracts
-from cybermiles.vm.pyevm.backend import PyEvmBackend
 from cybermiles.vm.pyevm.startup import prepare_runtime
-from cybermiles.vm.rules import ChainRules, Fork
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cybermiles.chain.genesis import GenesisDocument
     from cybermiles.chain.params import ChainParams
+    from cybermiles.node.chain_rules import ChainFacts
     from cybermiles.rpc.config import RpcLimits
     from cybermiles.rpc.jobs import Job
-    from cybermiles.types.primitives import ChainId, Hash32
 
 ALARM_AFTER_SECONDS = 1
 """What the worker's own alarm leaves the node to be first."""
@@ -52,30 +49,23 @@ _PARENT_DEATH_SIGNAL = 1
 class Setup:
     """What a worker must know before its first job."""
 
-    chain_id: ChainId
-    genesis_hash: Hash32
-    allow_unprotected: bool
+    facts: ChainFacts
     params: ChainParams
     """Those of the genesis."""
     memory_max_bytes: int
     """Of the whole process."""
     cache_bytes: int
     result_max_bytes: int
-    dev: bool = False
-    """Whether the chain is one for development."""
 
 
 def setup_of(document: GenesisDocument, limits: RpcLimits) -> Setup:
     """Return what the workers of a chain's node must know."""
     return Setup(
-        chain_id=document.chain_id,
-        genesis_hash=document.hash,
-        allow_unprotected=document.allow_unprotected,
+        facts=facts_of(document),
         params=document.params,
         memory_max_bytes=limits.call_memory_max_bytes,
         cache_bytes=limits.call_cache_bytes,
         result_max_bytes=2 * limits.response_max_bytes,
-        dev=document.dev,
     )
 
 
@@ -101,8 +91,7 @@ class Session:
         self._epoch = -1
         self._store = RemoteStore(channel, 0)
         self._database: Database | None = None
-        rules = ChainRules(fork=Fork.OSAKA, chain_id=setup.chain_id, allow_unsigned=setup.dev)
-        self._backend = PyEvmBackend(rules, native_contracts(dev=setup.dev))
+        self._chain = chain_of(setup.facts)
 
     def source(self, order: Order) -> LocalSource:
         """Return the chain as it was when the job was sent."""
@@ -113,14 +102,7 @@ class Session:
             self._epoch = order.epoch
         self._store.begin(order.moving)
         self._database.follow()
-        setup = self._setup
-        chain = Chain(
-            chain_id=setup.chain_id,
-            genesis_hash=setup.genesis_hash,
-            allow_unprotected=setup.allow_unprotected,
-            backend=self._backend,
-        )
-        return LocalSource(self._database, chain, setup.params)
+        return LocalSource(self._database, self._chain, self._setup.params)
 
 
 def serve(channel: Channel) -> None:

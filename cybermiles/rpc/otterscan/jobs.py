@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,12 +9,13 @@ import orjson
 
 from cybermiles.errors import InvariantViolation
 from cybermiles.execution.replay import calls_of
-from cybermiles.rpc.jsonrpc import RESPONSE_TOO_LARGE, RawJson, RpcError
+from cybermiles.rpc.jsonrpc import RawJson
 from cybermiles.rpc.otterscan.search import creation_height, hash_of_nonce, touching
 from cybermiles.rpc.quantities import encode_data
 from cybermiles.rpc.serializers import Contents, Place
+from cybermiles.rpc.traces.bounds import bounded
 from cybermiles.types.transaction import recover_senders
-from cybermiles.vm.tracing import CREATIONS, ByteBudget, CallKind, CallRecorder, TraceTooLarge
+from cybermiles.vm.tracing import CREATIONS, ByteBudget, CallKind, CallRecorder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -146,7 +146,7 @@ class ContractCreator:
             recorders.append(CallRecorder(ByteBudget(self.max_bytes)))
             return recorders[-1]
 
-        with _bounded(self.max_bytes):
+        with bounded(self.max_bytes):
             for index, _ in source.replay(height).trace(tracer_of):
                 root = recorders.pop().root
                 for node, undone in () if root is None else _walk(root):
@@ -157,18 +157,8 @@ class ContractCreator:
 
 
 def _calls(source: JobSource, height: int, index: int, max_bytes: int) -> CallNode:
-    with _bounded(max_bytes):
+    with bounded(max_bytes):
         return calls_of(source.replay(height), index, max_bytes=max_bytes)
-
-
-@contextmanager
-def _bounded(limit: int) -> Iterator[None]:
-    try:
-        yield
-    except TraceTooLarge:
-        raise RpcError(
-            RESPONSE_TOO_LARGE, f"the trace is over the limit of {limit} bytes (rpc.response_max_bytes)"
-        ) from None
 
 
 def _walk(root: CallNode) -> Iterator[tuple[CallNode, bool]]:

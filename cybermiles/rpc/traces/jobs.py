@@ -6,24 +6,22 @@ may have.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cybermiles.errors import InvariantViolation
 from cybermiles.execution.simulate import BlockOverride, Simulation
-from cybermiles.rpc.jsonrpc import RESPONSE_TOO_LARGE, SERVER_ERROR, RawJson, RpcError
+from cybermiles.rpc.jsonrpc import SERVER_ERROR, RawJson, RpcError
 from cybermiles.rpc.quantities import encode_data, encode_word
+from cybermiles.rpc.traces.bounds import bounded
 from cybermiles.rpc.traces.flat_calls import TracePlace
 from cybermiles.rpc.traces.options import make_tracer
 from cybermiles.state.trie import slot_key
 from cybermiles.state.walk import leaves
 from cybermiles.types.rlp import as_int, decode
-from cybermiles.vm.tracing import ByteBudget, TraceTooLarge
+from cybermiles.vm.tracing import ByteBudget
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from cybermiles.execution.replay import Replay
     from cybermiles.rpc.jobs import JobSource
     from cybermiles.rpc.jsonrpc import Json
@@ -36,6 +34,7 @@ if TYPE_CHECKING:
 _HASH_BYTES = 64 + 30
 """What a transaction's hash and its braces take in the trace of a block."""
 
+_ADVICE = ": ask for less of it, as by onlyTopCall, disableStack, or limit"
 _GUESSED_SLOTS = 256
 """A trie holds hashes of slots: only those of a contract's first variables, and what a block wrote, can be named."""
 
@@ -51,7 +50,7 @@ class TraceTransaction:
 
     def run(self, source: JobSource) -> RawJson:
         """Return the trace. Raises RpcError where it is too large, StateUnavailable where the state is pruned."""
-        with _bounded(self.max_bytes):
+        with bounded(self.max_bytes, _ADVICE):
             replay = _replay(source, self.height)
             replay.advance(self.index)
             tracer, rendered = make_tracer(
@@ -72,7 +71,7 @@ class TraceBlock:
 
     def run(self, source: JobSource) -> RawJson:
         """Return `{txHash, result}` of each. Raises as `TraceTransaction.run`; the limit is of all together."""
-        with _bounded(self.max_bytes):
+        with bounded(self.max_bytes, _ADVICE):
             replay = _replay(source, self.height)
             budget = ByteBudget(self.max_bytes)
             made: dict[int, Rendered] = {}
@@ -107,7 +106,7 @@ class TraceCall:
         header = source.header(self.height)
         if header is None:
             raise InvariantViolation(f"block {self.height} is not there any more")
-        with _bounded(self.max_bytes):
+        with bounded(self.max_bytes, _ADVICE):
             params, state = source.params_at(self.height), source.state(self.height)
             if self.transactions is not None:
                 replay = _replay(source, self.height)
@@ -154,18 +153,6 @@ class StorageRange:
                 return {"storage": shown, "nextKey": encode_data(key)}
             shown[encode_data(key)] = {"key": names.get(key), "value": encode_word(as_int(decode(value)))}
         return {"storage": shown, "nextKey": None}
-
-
-@contextmanager
-def _bounded(limit: int) -> Iterator[None]:
-    try:
-        yield
-    except TraceTooLarge:
-        raise RpcError(
-            RESPONSE_TOO_LARGE,
-            f"the trace is over the limit of {limit} bytes (rpc.response_max_bytes): ask for less of it, as by "
-            "onlyTopCall, disableStack, or limit",
-        ) from None
 
 
 def _replay(source: JobSource, height: int) -> Replay:

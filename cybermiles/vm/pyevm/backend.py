@@ -9,7 +9,6 @@ from eth.vm.message import Message
 
 from cybermiles.crypto.hashing import keccak256
 from cybermiles.errors import AccountFrozen, IntrinsicGasTooLow
-from cybermiles.errors import InsufficientFunds as InsufficientFundsError
 from cybermiles.types import rlp
 from cybermiles.types.primitives import Address
 from cybermiles.vm import compute_units as weights
@@ -30,6 +29,7 @@ from cybermiles.vm.validity import (
     GAS_PER_BLOB,
     TRANSACTION_GAS,
     blob_base_fee,
+    cannot_pay,
     check_stateful,
     check_static,
     floor_gas,
@@ -149,11 +149,9 @@ class PyEvmBackend:
         needed_floor = floor_gas(message.data, self._rules.fork)
         if message.gas < max(needed, needed_floor):
             raise IntrinsicGasTooLow(f"intrinsic gas too low: have {message.gas}, want {max(needed, needed_floor)}")
-        if world.balance(message.sender) < message.value:
-            raise InsufficientFundsError(
-                "insufficient funds for gas * price + value: address "
-                f"{hex_address(message.sender)} have {world.balance(message.sender)} want {message.value}"
-            )
+        balance = world.balance(message.sender)
+        if balance < message.value:
+            raise cannot_pay(message.sender, balance, message.value)
         if message.value and message.sender in context.frozen:
             raise AccountFrozen(f"account frozen: address {hex_address(message.sender)} can send nothing now")
         creator_nonce = world.nonce(message.sender)

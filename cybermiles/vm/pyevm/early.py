@@ -28,7 +28,6 @@ from eth.vm.message import Message
 from cybermiles.errors import (
     GasLimitExceeded,
     InitcodeTooLarge,
-    InsufficientFunds,
     IntrinsicGasTooLow,
     InvalidTransaction,
     TipAboveFeeCap,
@@ -53,8 +52,8 @@ from cybermiles.vm.validity import (
     NON_ZERO_BYTE_GAS,
     TRANSACTION_GAS,
     ZERO_BYTE_GAS,
+    cannot_pay,
     check_stateful,
-    hex_address,
 )
 
 if TYPE_CHECKING:
@@ -182,10 +181,7 @@ class EarlyBackend:
             raise IntrinsicGasTooLow(f"intrinsic gas too low: have {message.gas}, want {needed}")
         balance = world.balance(message.sender)
         if balance < message.value:
-            raise InsufficientFunds(
-                f"insufficient funds for gas * price + value: address {hex_address(message.sender)} "
-                f"have {balance} want {message.value}"
-            )
+            raise cannot_pay(message.sender, balance, message.value)
         world.begin_transaction()
         nonce = world.nonce(message.sender)
         world.increment_nonce(message.sender)

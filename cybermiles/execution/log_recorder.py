@@ -1,22 +1,27 @@
-"""Movements of coins among the logs of an execution, as `traceTransfers` asks for them."""
+"""The logs of an execution in their order, and the movements of coins between them, as `traceTransfers` asks."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cybermiles.execution.imagined import TRANSFER_SOURCE, TRANSFER_TOPIC
-from cybermiles.types.primitives import Hash32
+from cybermiles.types.primitives import Address, Hash32
 from cybermiles.types.receipt import Log
 from cybermiles.vm.tracing import CallKind, Tracer
 
 if TYPE_CHECKING:
     from cybermiles.vm.tracing import CallEnd, CallStart
 
+TRANSFER_SOURCE = Address(b"\xee" * 20)
+"""The address under which movements of coins are reported as if they were logs."""
+TRANSFER_TOPIC = Hash32(bytes.fromhex("ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"))
+"""Transfer(address,address,uint256)."""
 
-class TransferTracer(Tracer):
-    """Collects logs, and a log for each value that moves; what a failed frame did is gone with it."""
 
-    def __init__(self) -> None:
+class LogRecorder(Tracer):
+    """Collects logs, and where asked a log for each value that moves; what a failed frame did is gone with it."""
+
+    def __init__(self, *, with_transfers: bool) -> None:
+        self._with_transfers = with_transfers
         self._frames: list[list[Log]] = [[]]
 
     @property
@@ -26,7 +31,7 @@ class TransferTracer(Tracer):
 
     def enter(self, call: CallStart) -> None:
         frame: list[Log] = []
-        if call.value and call.kind is not CallKind.DELEGATECALL:
+        if self._with_transfers and call.value and call.kind is not CallKind.DELEGATECALL:
             topics = (TRANSFER_TOPIC, Hash32(bytes(12) + call.sender), Hash32(bytes(12) + call.to))
             frame.append(Log(TRANSFER_SOURCE, topics, call.value.to_bytes(32)))
         self._frames.append(frame)
