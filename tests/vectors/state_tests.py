@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import os
 import tarfile
+import threading
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,10 +35,11 @@ from cybermiles.types.transaction_codec import decode_transaction
 from cybermiles.vm.backend import BlockContext
 from cybermiles.vm.pyevm.backend import PyEvmBackend
 from cybermiles.vm.pyevm.program import RUNS_BEFORE_FUSING
+from cybermiles.vm.pyevm.startup import EXECUTION_STACK_BYTES, prepare_runtime
 from cybermiles.vm.rules import Fork, ethereum_rules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 ROOT = Path(__file__).parents[2]
 ARCHIVE = Path(os.environ.get("CMT_VECTORS", ROOT.parent / "shared" / "vectors")) / "ethereum" / "state_tests.tar.xz"
@@ -294,3 +297,27 @@ def _int(text: str) -> int:
 def _bytes(text: str) -> bytes:
     digits = text.removeprefix("0x")
     return bytes.fromhex(digits if len(digits) % 2 == 0 else "0" + digits)
+
+
+def failures_of(cases: Iterable[Case]) -> list[str]:
+    """What went wrong in each failed case. Runs in a thread with the stack that block execution has."""
+    failures: list[str] = []
+
+    def work() -> None:
+        prepare_runtime()
+        for case in cases:
+            try:
+                verdict = run(case)
+            except Exception:
+                verdict = traceback.format_exc()
+            if verdict is not None:
+                failures.append(f"{case.name} {case.post['indexes']}: {verdict}")
+
+    previous = threading.stack_size(EXECUTION_STACK_BYTES)
+    try:
+        thread = threading.Thread(target=work)
+        thread.start()
+    finally:
+        threading.stack_size(previous)
+    thread.join()
+    return failures

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-import traceback
-
 import pytest
 
 from cybermiles.vm.ethereum import EthereumFork
 from cybermiles.vm.pyevm.early import EarlyBackend
-from cybermiles.vm.pyevm.startup import EXECUTION_STACK_BYTES, prepare_runtime
 from tests.vectors import state_tests
 
 FORKS = {
@@ -48,27 +44,7 @@ def test_the_state_tests_of_early_forks_pass(monkeypatch):
     monkeypatch.setattr(state_tests, "FORKS", FORKS)
     monkeypatch.setattr(state_tests, "_backends", {name: EarlyBackend(fork, 1) for name, fork in FORKS.items()})
     monkeypatch.setattr(state_tests, "_context", old_environment(state_tests._context))
-    failures, forks = [], set()
-
-    def work():
-        prepare_runtime()
-        for case in state_tests.cases():
-            if any(part in case.name for part in EMPTY_ACCOUNTS_STAY):
-                continue
-            forks.add(case.fork)
-            try:
-                verdict = state_tests.run(case)
-            except Exception:
-                verdict = traceback.format_exc()
-            if verdict is not None:
-                failures.append(f"{case.name}: {verdict}")
-
-    previous = threading.stack_size(EXECUTION_STACK_BYTES)
-    try:
-        thread = threading.Thread(target=work)
-        thread.start()
-    finally:
-        threading.stack_size(previous)
-    thread.join()
+    cases = [case for case in state_tests.cases() if not any(part in case.name for part in EMPTY_ACCOUNTS_STAY)]
+    failures, forks = state_tests.failures_of(cases), {case.fork for case in cases}
     assert failures == []
     assert forks == FORKS.keys()
