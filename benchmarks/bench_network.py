@@ -16,13 +16,13 @@ import time
 
 from benchmarks.bench_rpc import send_batches
 from benchmarks.load import PRICE, accounts, resident_bytes, rpc, transfers
+from benchmarks.workload import SENDERS
 from cybermiles.types.transaction_codec import UnsignedTransaction
 from tests.e2e.network.cluster import FAST, Cluster
 
 NO_PAUSE = ("block_interval_ms=1", "clock_precision_ms=86400000")
 FUNDER = bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80")
 """The first of devnet's public test accounts."""
-SENDERS = 200
 
 
 def quantile(cluster, share):

@@ -20,18 +20,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from eth_abi import encode
-
-from benchmarks.bench_network import SENDERS, fund
+from benchmarks.bench_network import fund
 from benchmarks.bench_rpc import send_batches
 from benchmarks.load import accounts, private_key, resident_bytes, rpc
-from cybermiles.crypto.hashing import keccak256
+from benchmarks.workload import SENDERS, port_of, token_transfers, transfers
 from cybermiles.types.primitives import GWEI
 from cybermiles.types.transaction_codec import UnsignedTransaction
-from cybermiles.vm.pyevm.backend import contract_address
 from tests.e2e.network.cluster import Cluster
 
-TOKEN = Path(__file__).parent / "erc20_shanghai.json"
 GAS_LIMIT = 200_000_000
 HARDHAT = """module.exports = { solidity: "0.8.24", networks: { hardhat: { chainId: 31337, blockGasLimit: %d,
   mining: { auto: false, interval: 1000, mempool: { order: "fifo" } } } } };"""
@@ -124,59 +120,11 @@ def geth(binary, port=28_547):
             yield Peer("geth --dev", [url], 1337, 10_000 * GWEI, [running.pid])
 
 
-def transfers(peer, count, first_nonce):
-    recipients = accounts(2_000)
-    return [
-        peer.sign(i % SENDERS, first_nonce(i % SENDERS) + i // SENDERS, recipients[i * 7 % 2_000], value=1)
-        for i in range(count)
-    ]
-
-
-def token_transfers(peer, count, first_nonce):
-    """Deploy a token, give every sender some, and return transfers of it."""
-    code = bytes.fromhex(json.loads(TOKEN.read_text())["bytecode"][2:])
-    nonce = first_nonce(0)
-    token = contract_address(accounts(1)[0], nonce)
-    selector = keccak256(b"transfer(address,uint256)")[:4]
-
-    def move(sender, nonce, to, amount):
-        return peer.sign(
-            sender, nonce, token, selector + encode(["address", "uint256"], ["0x" + to.hex(), amount]), 80_000
-        )
-
-    deploy = peer.sign(
-        0, nonce, None, code + encode(["string", "string", "uint256"], ["T", "T", 10**27]), gas=2_000_000
-    )
-    shares = [move(0, nonce + 1 + i, address, 10**22) for i, address in enumerate(accounts(SENDERS)[1:])]
-    send_batches(port_of(peer.urls[0]), [tx.raw for tx in (deploy, *shares)], 100)
-    while rpc(peer.urls[0], "eth_getTransactionReceipt", "0x" + shares[-1].hash.hex()) is None:
-        time.sleep(0.1)
-    recipients = accounts(2_000)
-    offset = {0: nonce + SENDERS}
-    return [
-        move(
-            i % SENDERS, offset.get(i % SENDERS, first_nonce(i % SENDERS)) + i // SENDERS, recipients[i * 7 % 2_000], 1
-        )
-        for i in range(count)
-    ]
-
-
-def port_of(url):
-    return int(url.rsplit(":", 1)[1])
-
-
 def measure(peer, kind, count):
     """Send everything and wait for the last. Returns committed transactions a second."""
-    nonces = {}
-
-    def first_nonce(sender):
-        if sender not in nonces:
-            nonces[sender] = int(
-                rpc(peer.urls[0], "eth_getTransactionCount", "0x" + accounts(SENDERS)[sender].hex(), "latest"), 16
-            )
-        return nonces[sender]
-
-    signed = kind(peer, count, first_nonce)
+    first = peer.urls[0]
+    nonces = [int(rpc(first, "eth_getTransactionCount", "0x" + a.hex(), "latest"), 16) for a in accounts(SENDERS)]
+    signed = kind(peer.sign, first, count, nonces, accounts(2_000))
     watched = peer.urls[-1]
     height = int(rpc(watched, "eth_blockNumber"), 16)
     began = time.perf_counter()

@@ -18,18 +18,13 @@ import threading
 import time
 from pathlib import Path
 
-from eth_abi import encode
-
-from benchmarks.bench_network import SENDERS, fund, rounds
+from benchmarks.bench_network import fund, rounds
 from benchmarks.bench_rpc import send_batches
 from benchmarks.load import PRICE, accounts, private_key, resident_bytes, rpc
-from cybermiles.crypto.hashing import keccak256
+from benchmarks.workload import BATCH, SENDERS, port_of, token_transfers, transfers
 from cybermiles.types.transaction_codec import UnsignedTransaction
-from cybermiles.vm.pyevm.backend import contract_address
 from tests.e2e.network.cluster import Cluster
 
-TOKEN = Path(__file__).parent / "erc20_shanghai.json"
-BATCH = 100
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -38,39 +33,6 @@ def signed(sender, nonce, to, data=b"", gas=21_000, value=0):
         chain_id=181818, nonce=nonce, max_fee_per_gas=PRICE, max_priority_fee_per_gas=PRICE, gas_limit=gas,
         to=to, value=value, data=data,
     ).sign(private_key(sender))  # fmt: skip
-
-
-def transfers(count, recipients):
-    """Return plain transfers, senders in turn."""
-    return [signed(i % SENDERS, i // SENDERS, recipients[i * 7 % len(recipients)], value=1) for i in range(count)]
-
-
-def token_transfers(node, count, recipients):
-    """Deploy a token, give every sender some, and return transfers of it, senders in turn."""
-    code = bytes.fromhex(json.loads(TOKEN.read_text())["bytecode"][2:])
-    token = contract_address(accounts(1)[0], 0)
-    deploy = signed(0, 0, None, code + encode(["string", "string", "uint256"], ["T", "T", 10**27]), gas=2_000_000)
-    selector = keccak256(b"transfer(address,uint256)")[:4]
-
-    def move(sender, nonce, to, amount):
-        return signed(
-            sender, nonce, token, selector + encode(["address", "uint256"], ["0x" + to.hex(), amount]), 80_000
-        )
-
-    shares = [move(0, 1 + i, address, 10**22) for i, address in enumerate(accounts(SENDERS)[1:])]
-    submit(node, [deploy, *shares])
-    nonces = [SENDERS, *[0] * (SENDERS - 1)]
-    return [
-        move(i % SENDERS, nonces[i % SENDERS] + i // SENDERS, recipients[i * 7 % len(recipients)], 1)
-        for i in range(count)
-    ]
-
-
-def submit(node, transactions):
-    """Send transactions to one node and wait for the last."""
-    send_batches(int(node.url.rsplit(":", 1)[1]), [tx.raw for tx in transactions], BATCH)
-    while rpc(node.url, "eth_getTransactionReceipt", "0x" + transactions[-1].hash.hex()) is None:
-        time.sleep(0.1)
 
 
 def cpu_seconds(pid):
@@ -103,7 +65,7 @@ class Watcher(threading.Thread):
 
 def drive(cluster, transactions, rate):
     """Offer `rate` transactions a second and return what became of them."""
-    ports = [int(node.url.rsplit(":", 1)[1]) for node in cluster.nodes]
+    ports = [port_of(node.url) for node in cluster.nodes]
     batches = [transactions[at : at + BATCH] for at in range(0, len(transactions), BATCH)]
     watcher = Watcher(cluster.nodes[-1].url, len(transactions))
     watcher.start()
@@ -151,10 +113,8 @@ def main():
     ):
         fund(cluster.nodes[0])
         recipients = accounts(options.recipients)
-        if options.kind == "erc20":
-            load = token_transfers(cluster.nodes[0], count, recipients)
-        else:
-            load = transfers(count, recipients)
+        kind = token_transfers if options.kind == "erc20" else transfers
+        load = kind(signed, cluster.nodes[0].url, count, [0] * SENDERS, recipients)
         figures = drive(cluster, load, options.rate)
     print(json.dumps({"case": options.kind, "validators": options.validators, **figures}))
 
