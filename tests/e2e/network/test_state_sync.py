@@ -88,7 +88,7 @@ def test_a_killed_state_sync_resumes_and_the_node_follows(cluster):
     trusted = cluster.nodes[0].block_hash(2)
     wait_for_a_fresh_snapshot(cluster)
     node = newcomer(cluster, "fifth", trust_height=2, trust_hash=trusted)
-    node.module = (PROGRAM, "--die-after", "7")
+    node.module = (PROGRAM, "--die-after", "7", "--peers", "4")
     node.start()
     assert node.process.wait(120) == -signal.SIGKILL
     node.process = None
