@@ -128,8 +128,8 @@ class Development:
         self._engine = engine
         self._interval_ms = engine.interval_ms
         self._head_time = clock.head_time
-        self._began = clock.monotonic()
-        """When the head was committed."""
+        self._began = clock.monotonic() - self._interval_ms / 1000
+        """When the head was committed; long enough ago, at a start, for a block to be in the making."""
         self._committed = asyncio.Event()
         self._busy = asyncio.Lock()
         self._then: Callable[[], None] | None = None
