@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from cybermiles.runtime.executor import Worker
     from cybermiles.snapshots.format import Manifest
     from cybermiles.storage.chain_store import Head
+    from cybermiles.types.commit import Commit
     from cybermiles.types.light_block import LightBlock
 
 
@@ -90,9 +91,9 @@ class _Restorer:
         self._document = document
         self._disk = disk
 
-    async def restore(self, manifest: Manifest, successor: LightBlock) -> Head:
+    async def restore(self, manifest: Manifest, successor: LightBlock, commit: Commit) -> Head:
         """Make the chain's store. Raises ProtocolViolation for a snapshot of something else, StorageError."""
-        proof = Proof(genesis_block(self._document), self._document, successor)
+        proof = Proof(genesis_block(self._document), self._document, successor, commit)
         head = await self._disk.run(rebuild, self.shelf, manifest, proof, self._directory.chain)
         shutil.rmtree(self._directory.incoming, ignore_errors=True)
         return head

@@ -18,7 +18,6 @@ from cybermiles.storage.schema import (
     BLOCK,
     BLOCK_LOGS,
     CODE,
-    COMMIT,
     COMMITTED_EVIDENCE,
     HEADER,
     LOG_INDEX,
@@ -78,7 +77,7 @@ class Export:
 
     def _head_records(self) -> Iterator[Record]:
         height = self.head.height
-        for prefix in (BLOCK, COMMIT, OUTCOMES):
+        for prefix in (BLOCK, OUTCOMES):
             yield at_height(prefix, height), self._needed(at_height(prefix, height))
         for prefix in (BLOCK_LOGS, LOG_INDEX):
             value = self._view.get(at_height(prefix, height))

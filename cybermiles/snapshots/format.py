@@ -3,8 +3,9 @@
     manifest   rlp [1, height, block hash, [keccak256 of chunk…]]; its keccak256 is the id of the snapshot
     chunk      zlib of records; a record is key size u16 ‖ value size u32 ‖ key ‖ value
 
-Keys are those of the store where the value is as well (`storage.schema`): the block, its commit and outcomes, the
-rotations, the supply, accounts, words, codes. Three are the format's own and carry what can be checked without blocks:
+Keys are those of the store where the value is as well (`storage.schema`): the block and its outcomes, the rotations,
+the supply, accounts, words, codes. The block's commit is not among them: each node has one with other signatures, and
+snapshots of a height must be the same everywhere. Three are the format's own, of what can be checked without blocks:
 
     h ‖ height   rlp [header bytes, consensus digest]     from the snapshot's height down
     e ‖ height   rlp [proof…]                             evidence in the block of that height, where there is any

@@ -23,7 +23,6 @@ from cybermiles.storage.schema import (
     BLOCK,
     BLOCK_LOGS,
     CODE,
-    COMMIT,
     COMMITTED_EVIDENCE,
     FLAT,
     HEADER,
@@ -42,7 +41,7 @@ from cybermiles.storage.tx_index import transaction_records
 from cybermiles.storage.validator_store import AHEAD
 from cybermiles.types import rlp
 from cybermiles.types.block import MAX_CONSENSUS_BYTES, decode_block
-from cybermiles.types.commit import decode_commit, verify_commit
+from cybermiles.types.commit import verify_commit
 from cybermiles.types.header import decode_header
 from cybermiles.types.light_block import decode_digest
 from cybermiles.types.primitives import Hash32, Wei
@@ -55,6 +54,7 @@ if TYPE_CHECKING:
     from cybermiles.chain.genesis import GenesisDocument
     from cybermiles.execution.genesis import GenesisBlock
     from cybermiles.state.kv import KeyValueStore
+    from cybermiles.types.commit import Commit
     from cybermiles.types.header import Header
     from cybermiles.types.light_block import LightBlock
     from cybermiles.types.validator import ValidatorSet
@@ -78,6 +78,8 @@ class Proof(NamedTuple):
     document: GenesisDocument
     successor: LightBlock
     """The proven light block above the snapshot's height."""
+    commit: Commit
+    """What decided the snapshot's block; checked here."""
 
 
 class _Facts(NamedTuple):
@@ -148,7 +150,7 @@ class Restore:
     # Records
 
     def _take_head(self, key: bytes, value: bytes) -> None:
-        allowed = [at_height(p, self.height) for p in (BLOCK, COMMIT, OUTCOMES, BLOCK_LOGS, LOG_INDEX)]
+        allowed = [at_height(p, self.height) for p in (BLOCK, OUTCOMES, BLOCK_LOGS, LOG_INDEX)]
         allowed += [SUPPLY, at_height(ROTATION, self.height + 1), at_height(ROTATION, self.height + AHEAD)]
         if key not in allowed:
             raise _refused(f"a record with key {key[:40].hex()} is not part of the format")
@@ -193,7 +195,7 @@ class Restore:
         successor, height = self._proof.successor, header.height
         raw = self._required(at_height(BLOCK, height))
         block = decode_block(raw, max_bytes=len(raw))
-        commit = decode_commit(rlp.decode(self._required(at_height(COMMIT, height))))
+        commit = self._proof.commit
         if block.hash != header.hash or (commit.height, commit.block_hash) != (height, header.hash):
             raise _refused("its block or commit is another block's")
         members = self._sets.get(self._facts[0].validators)

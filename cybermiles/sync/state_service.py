@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from cybermiles.snapshots.shelf import Shelf
     from cybermiles.storage.chain_store import Head
     from cybermiles.sync.light_client import LightClientOptions
+    from cybermiles.types.commit import Commit
     from cybermiles.types.light_block import LightBlock
     from cybermiles.types.primitives import Hash32
 
@@ -93,7 +94,7 @@ class StateSync:
         tools: Tools,
         options: LightClientOptions,
         trust: Checkpoint | Trusted,
-        restore: Callable[[Manifest, LightBlock], Awaitable[Head]],
+        restore: Callable[[Manifest, LightBlock, Commit], Awaitable[Head]],
     ) -> None:
         """`restore` makes the store, and raises ProtocolViolation for a snapshot that is not the proven block's."""
         self._peers = tools.peers
@@ -120,9 +121,10 @@ class StateSync:
             manifest = await self._manifest(offer, sources, successor)
             if manifest is None or not await self._collect(manifest):
                 continue
+            commit = await self._decision(offer.height, successor.header.parent_hash)
             log.info("state_restoring", height=manifest.height, chunks=len(manifest.chunks))
             try:
-                head = await self._restore(manifest, successor)
+                head = await self._restore(manifest, successor, commit)
             except ProtocolViolation as error:
                 log.warning("snapshot_refused", height=offer.height, reason=str(error))
                 self._refused.add(offer.id)
@@ -236,6 +238,21 @@ class StateSync:
             self._ban(peer, f"it sent block {block.height} for {height}")
             return None
         return block
+
+    async def _decision(self, height: int, block_hash: Hash32) -> Commit:
+        """Return a commit of the block that a proven one names as its parent, from whoever has a right one."""
+        while True:
+            for peer in self._known:
+                block = await self._light_block(peer, height)
+                if block is None:
+                    continue
+                try:
+                    check_checkpoint(block, height, block_hash, self._options)
+                except InvalidLightBlock as error:
+                    self._ban(peer, str(error))
+                    continue
+                return block.commit
+            await self._clock.sleep(RETRY_SECONDS)
 
     # Snapshots
 

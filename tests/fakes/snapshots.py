@@ -60,4 +60,4 @@ class StoredChain:
 
     def proof(self, height):
         """Return the proof of the snapshot at a height, whose successor exists."""
-        return Proof(self.genesis, self.document, self.light_block(height + 1))
+        return Proof(self.genesis, self.document, self.light_block(height + 1), self.blocks[height][1])

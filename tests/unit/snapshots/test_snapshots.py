@@ -39,14 +39,15 @@ def chain():
     chain = StoredChain(MemoryStore())
     chain.live(HEIGHT)
     chain.records = list(Export(chain.database.store, chain.document.params).records())
+    chain.at_height = dict(chain.database.store.iterate(b"", b"\xff" * 80))
     chain.advance()
     chain.advance()
     return chain
 
 
-def restored(chain, records):
+def restored(chain, records, **proof):
     store = MemoryStore()
-    restore = Restore(store, chain.proof(HEIGHT))
+    restore = Restore(store, chain.proof(HEIGHT)._replace(**proof))
     restore.take(records)
     return store, restore.finish()
 
@@ -179,15 +180,14 @@ PROVEN = {
     "word": schema.SLOT,
     "code": schema.CODE,
     "block": schema.BLOCK,
-    "commit": schema.COMMIT,
     "rotation": schema.ROTATION,
     "supply": schema.SUPPLY,
 }
 
 
-def refused(chain, records):
+def refused(chain, records, **proof):
     with pytest.raises(ProtocolViolation):
-        restored(chain, records)
+        restored(chain, records, **proof)
 
 
 @pytest.mark.parametrize("kind", PROVEN)
@@ -238,6 +238,33 @@ def test_a_supply_that_is_not_the_sum_of_balances_or_not_the_genesis_is_refused(
     genesis, minted, burnt = chain.memory.document.supply, chain.memory.minted, chain.memory.burnt
     supply = [genesis + change[0], minted + change[1], burnt + change[2]]
     refused(chain, replaced(chain, schema.SUPPLY, rlp.encode([rlp.int_to_bytes(amount) for amount in supply])))
+
+
+def test_a_commit_that_does_not_decide_the_block_is_refused(chain):
+    commit = chain.proof(HEIGHT).commit
+    first, *others = commit.signatures
+    for wrong in (
+        dataclasses.replace(commit, signatures=(first[:-1] + bytes([first[-1] ^ 1]), *others)),
+        dataclasses.replace(commit, signatures=(first, *[None] * len(others))),
+        dataclasses.replace(commit, height=HEIGHT + 1),
+        chain.proof(HEIGHT - 1).commit,
+    ):
+        refused(chain, chain.records, commit=wrong)
+
+
+def test_a_commit_among_the_records_is_refused(chain):
+    key = schema.at_height(schema.COMMIT, HEIGHT)
+    refused(chain, [*chain.records, (key, chain.database.store.get(key))])
+
+
+def test_nodes_that_hold_different_commits_make_the_same_snapshot(chain):
+    """Each node keeps the signatures that it saw first; who has a snapshot must not depend on that."""
+    other, commit = MemoryStore(), chain.blocks[HEIGHT][1]
+    for key, value in chain.at_height.items():
+        other.write({key: value}, sync=False)
+    fewer = dataclasses.replace(commit, signatures=(None, *commit.signatures[1:]))
+    other.write({schema.at_height(schema.COMMIT, HEIGHT): rlp.encode(fewer.to_item())}, sync=False)
+    assert list(Export(other, chain.document.params).records()) == chain.records
 
 
 def test_the_body_of_another_block_is_refused(chain):

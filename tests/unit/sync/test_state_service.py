@@ -121,8 +121,9 @@ def sync(origin, tmp_path, net, *, trust=None, options=None):
     )
     shelf = Shelf(tmp_path / "incoming")
 
-    async def restore(manifest, successor):
-        return rebuild(shelf, manifest, chain.proof(HEIGHT)._replace(successor=successor), tmp_path / "chain")
+    async def restore(manifest, successor, commit):
+        proof = chain.proof(HEIGHT)._replace(successor=successor, commit=commit)
+        return rebuild(shelf, manifest, proof, tmp_path / "chain")
 
     return StateSync(Tools(peers=net, shelf=shelf, worker=Inline(), clock=net.clock), options, trust, restore)
 
@@ -200,6 +201,23 @@ class Forger(Peer):
 def test_a_forged_light_block_is_noticed_as_proof_and_as_witness(origin, tmp_path, clock, names):
     peers = {"liar": Forger(origin), "honest": Peer(origin)}
     net = Net(clock, **{name: peers[name] for name in names.split()})
+    assert run(sync(origin, tmp_path, net).run()).height == HEIGHT
+    assert set(net.banned) == {"liar"}
+
+
+class Garbler(Peer):
+    """Serves the snapshot's own light block with a signature that is none."""
+
+    def answer(self, what, height, index):
+        if what is Wanted.LIGHT_BLOCK and height == HEIGHT:
+            block = self.origin.chain.light_block(height)
+            commit = dataclasses.replace(block.commit, signatures=(b"\x07" * 64, *block.commit.signatures[1:]))
+            return rlp.encode(dataclasses.replace(block, commit=commit).to_item())
+        return super().answer(what, height, index)
+
+
+def test_a_wrong_commit_of_the_snapshots_block_is_its_suppliers_fault(origin, tmp_path, clock):
+    net = Net(clock, liar=Garbler(origin), honest=Peer(origin))
     assert run(sync(origin, tmp_path, net).run()).height == HEIGHT
     assert set(net.banned) == {"liar"}
 
