@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCK := $(UV) pip compile pyproject.toml --universal --python-version 3.11 --prerelease if-necessary-or-explicit \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --quiet --extra fast --group build
 
-.PHONY: devnet test test-tools setup fmt lint unit test-vectors bench lock abi pr clean
+.PHONY: devnet test test-tools setup fmt lint unit test-vectors fuzz-transfers bench lock abi pr clean
 
 devnet: .venv/.runtime
 	@$(BIN)/cmt devnet $(ARGS)
@@ -68,6 +68,9 @@ unit: .venv/.dev
 
 test-vectors: .venv/.dev
 	$(BIN)/python -m tests.vectors.run_state_tests $(ARGS)
+
+fuzz-transfers: .venv/.dev
+	$(BIN)/python -m tests.fuzz.transfers $(ARGS)
 
 bench: .venv/.dev
 	$(BIN)/python -m benchmarks.run $(ARGS)

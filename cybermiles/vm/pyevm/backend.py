@@ -122,7 +122,8 @@ class PyEvmBackend:
         if upfront:
             world.subtract_balance(sender, upfront)
         world.increment_nonce(sender)
-        if tracer is None and self._is_transfer(world, transaction):
+        can_meter = compute_units is None or compute_units >= _TRANSFERRED.compute_units
+        if can_meter and tracer is None and self._is_transfer(world, transaction):
             result = _transfer(world, transaction)
         else:
             result = self._run(world, context, transaction, gas_price, compute_units, tracer)
@@ -314,7 +315,10 @@ class PyEvmBackend:
         )
 
     def _is_transfer(self, world: WorldState, transaction: Transaction) -> bool:
-        """Whether nothing can run: the direct path gives the same result for a fraction of the time."""
+        """Whether nothing can run: the direct path gives the same result for a fraction of the time.
+
+        Only where a transfer's compute units are left: at the end of a full block it is counted as what there is.
+        """
         to = transaction.to
         return (
             to is not None
