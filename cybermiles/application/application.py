@@ -45,7 +45,7 @@ log = get_logger("chain")
 class ChainApplication:
     """`consensus.ports.Application` over the execution layer and the database."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (each collaborator by name)
         self,
         *,
         chain: Chain,
@@ -53,15 +53,20 @@ class ChainApplication:
         params: ChainParams,
         worker: Worker,
         listeners: Sequence[CommitListener],
-        fill_in_senders: Callable[[Sequence[Transaction]], None] = recover_senders,
+        pooled: Callable[[bytes], Transaction | None] = lambda _raw: None,
+        recover: Callable[[Sequence[Transaction]], None] = recover_senders,
     ) -> None:
-        """`fill_in_senders` may know senders from elsewhere; it is called in the execution thread."""
+        """Check transactions of others: `pooled` ones are neither decoded nor recovered again.
+
+        It is asked for wire bytes. `recover` fills in the senders of the rest. Both are called in the execution thread.
+        """
         self._chain = chain
         self._database = database
         self._effective = EffectiveParams(params)
         self._worker = worker
         self._listeners = listeners
-        self._fill_in_senders = fill_in_senders
+        self._pooled = pooled
+        self._recover = recover
         self._history = CommittedHistory(database)
         self._kept = KeptBlocks()
         self._finalized: Executed | None = None
@@ -175,12 +180,12 @@ class ChainApplication:
         """Execute a block, or return why it is refused."""
         parent = self.parent
         try:
-            block = decode_block(value, max_bytes=parent.params.max_value_bytes)
+            block = decode_block(value, max_bytes=parent.params.max_value_bytes, known=self._pooled)
         except DecodingError as error:
             return Verdict(accepted=False, block_hash=None, reason=str(error))
         try:
             check_height(parent, block)
-            self._fill_in_senders(block.transactions)
+            self._recover([transaction for transaction in block.transactions if not transaction.has_sender])
             return Executed(block, value, check_block(self._chain, parent, block))
         except InvalidBlock as error:
             return Verdict(accepted=False, block_hash=block.hash, reason=str(error), is_genuine=is_genuine(block))

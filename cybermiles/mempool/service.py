@@ -88,6 +88,10 @@ class MempoolService:
         """Return a pooled transaction by its hash."""
         return self._pool.get(tx_hash)
 
+    def find(self, raw: bytes) -> Transaction | None:
+        """Return a pooled transaction by its wire bytes, with its sender. Any thread may ask."""
+        return self._pool.find(raw)
+
     def pending(self) -> Iterator[Transaction]:
         """Yield the transactions that can execute, each sender's in nonce order."""
         for sender in self._pool.senders.values():

@@ -23,7 +23,6 @@ from cybermiles.execution.genesis import genesis_block
 from cybermiles.governance.holds import frozen_accounts
 from cybermiles.mempool.admission import Admission
 from cybermiles.mempool.pool import Pool
-from cybermiles.mempool.senders import SenderBook
 from cybermiles.mempool.service import MempoolService
 from cybermiles.node.calls.pool import CallPool, open_pool
 from cybermiles.node.chain_rules import chain_of, facts_of, rules_of
@@ -61,6 +60,7 @@ from cybermiles.storage.database import Database
 from cybermiles.storage.leveldb import LevelDB, LevelDBOptions
 from cybermiles.storage.recovery import check_store
 from cybermiles.types.evidence import verify_evidence
+from cybermiles.types.transaction import recover_senders
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -236,7 +236,8 @@ def _application(
         params=document.params,
         worker=workers.blocks,
         listeners=listeners,
-        fill_in_senders=SenderBook(mempool.lookup, workers.signatures).fill_in,
+        pooled=mempool.find,
+        recover=partial(workers.signatures.spread, recover_senders),
     )
 
 

@@ -14,6 +14,8 @@ from cybermiles.types.primitives import Hash32
 from cybermiles.types.transaction_codec import decode_transaction
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cybermiles.types.commit import Commit
     from cybermiles.types.header import Header
     from cybermiles.types.light_block import ConsensusDigest
@@ -98,13 +100,20 @@ class Block:
         )
 
 
-def decode_block(raw: bytes, *, max_bytes: int) -> Block:
-    """Return the block that `raw` is the canonical encoding of. Raises DecodingError."""
+def _nobody(_raw: bytes) -> None:
+    """Know no transaction."""
+
+
+def decode_block(raw: bytes, *, max_bytes: int, known: Callable[[bytes], Transaction | None] = _nobody) -> Block:
+    """Return the block that `raw` is the canonical encoding of. Raises DecodingError.
+
+    `known` may have a transaction of these wire bytes decoded already, with its sender.
+    """
     if len(raw) > max_bytes:
         raise DecodingError(f"a block of {len(raw)} bytes, {max_bytes} are allowed")
     start, end = rlp.read_list(raw, 0)
     header, position = _bounded_item(raw, start, MAX_HEADER_BYTES, max_depth=1)
-    transactions, position = _decode_transactions(raw, position)
+    transactions, position = _decode_transactions(raw, position, known)
     consensus, position = _bounded_item(raw, position, MAX_CONSENSUS_BYTES, max_depth=3)
     if not position == end == len(raw):
         raise DecodingError("block: three items are expected and nothing after them")
@@ -133,14 +142,16 @@ def _bounded_item(raw: bytes, position: int, max_bytes: int, *, max_depth: int) 
     return rlp.decode(raw[position:end], max_depth=max_depth), end
 
 
-def _decode_transactions(raw: bytes, position: int) -> tuple[tuple[Transaction, ...], int]:
+def _decode_transactions(
+    raw: bytes, position: int, known: Callable[[bytes], Transaction | None]
+) -> tuple[tuple[Transaction, ...], int]:
     """Decode one by one, so that the first bytes that are no transaction end the work."""
     position, end = rlp.read_list(raw, position)
     transactions = []
     while position < end:
         encoded, position = rlp.read_bytes(raw, position)
         try:
-            transactions.append(decode_transaction(encoded))
+            transactions.append(known(encoded) or decode_transaction(encoded))
         except InvalidTransaction as error:
             raise DecodingError(f"block: transaction {len(transactions)}: {error}") from error
     if position != end:

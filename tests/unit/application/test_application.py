@@ -18,6 +18,8 @@ from cybermiles.types.abci import PrepareRequest
 from cybermiles.types.block import decode_block
 from cybermiles.types.commit import Commit
 from cybermiles.types.primitives import Hash32
+from cybermiles.types.transaction import recover_senders
+from cybermiles.types.transaction_codec import decode_transaction
 from cybermiles.types.vote import VoteType, vote_sign_bytes
 from tests.factories import ADDRESSES, KEYS, PAID, VALIDATOR_KEY, MemoryChain, sign
 
@@ -38,7 +40,7 @@ class Listener:
 class Node:
     """One application over its own store; `decide` takes it through a height."""
 
-    def __init__(self, store=None):
+    def __init__(self, store=None, **more):
         self.reference = MemoryChain()
         self.store = MemoryStore() if store is None else store
         self.database = Database(self.store)
@@ -51,6 +53,7 @@ class Node:
             params=document.params,
             worker=Inline(),
             listeners=(self.listener,),
+            **more,
         )
 
     async def request(self):
@@ -89,6 +92,28 @@ async def test_two_nodes_follow_the_same_blocks():
     assert [b.hash for b in follower.listener.blocks] == [b.hash for b in proposer.listener.blocks]
     assert (await follower.application.info()) == (await proposer.application.info())
     assert check_store(follower.database).height == 4
+
+
+@pytest.mark.asyncio
+async def test_what_the_pool_holds_is_neither_decoded_nor_recovered_again():
+    signed = [sign(KEYS[n], 0, value=n, price=PAID) for n in range(4)]
+    pooled = {tx.raw: decode_transaction(tx.raw) for tx in signed[:2]}
+    for tx in pooled.values():
+        assert tx.sender
+    recovered = []
+
+    def recover(transactions):
+        recovered.extend(tx.hash for tx in transactions)
+        recover_senders(transactions)
+
+    proposer, follower = Node(), Node(pooled=pooled.get, recover=recover)
+    proposal = await proposer.decide(signed)
+    assert (await follower.application.process_proposal(proposal.value)).accepted
+    await follower.finish(1, proposal.block_hash)
+    included = follower.listener.blocks[0].transactions
+    assert included == tuple(signed)
+    assert [pooled.get(tx.raw) is tx for tx in included] == [True, True, False, False]
+    assert recovered == [tx.hash for tx in signed[2:]]
 
 
 @pytest.mark.asyncio

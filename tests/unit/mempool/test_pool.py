@@ -386,8 +386,9 @@ class PoolMachine(RuleBasedStateMachine):
 
     @invariant()
     def nothing_vanishes(self):
-        for tx_hash in self.known:
+        for tx_hash, transaction in self.known.items():
             assert (self.pool.get(tx_hash) is not None) != (tx_hash in self.gone)
+            assert self.pool.find(transaction.raw) is self.pool.get(tx_hash)
 
 
 def is_pending_before(machine, tx_hash):

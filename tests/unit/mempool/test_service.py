@@ -156,4 +156,6 @@ async def test_gossip_hears_of_each_admitted_transaction_once_and_can_look_it_up
     assert [transaction.raw for transaction in heard] == [first, gapped]
     assert setup.service.lookup(heard[0].hash) is heard[0]
     assert setup.service.lookup(bytes(32)) is None
+    assert setup.service.find(bytes(heard[0].raw)) is heard[0]
+    assert setup.service.find(b"") is None
     assert [transaction.raw for transaction in setup.service.pending()] == [first]
