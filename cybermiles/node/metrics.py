@@ -160,12 +160,12 @@ class BlockMetrics:
 
     def _count_execution(self, outcome: BlockOutcome) -> None:
         evm, coins = self._metrics.evm, self._metrics.coins
-        for transaction in outcome.transactions:
-            lane = transaction.lane.name.lower()
-            evm.gas_total.inc(lane, by=transaction.gas_used)
-            evm.txs_total.inc(lane)
-            if transaction.failure is not None:
-                evm.failed_txs_total.inc()
+        for lane in Lane:
+            gas = [transaction.gas_used for transaction in outcome.transactions if transaction.lane is lane]
+            if gas:
+                evm.gas_total.inc(lane.name.lower(), by=sum(gas))
+                evm.txs_total.inc(lane.name.lower(), by=len(gas))
+        evm.failed_txs_total.inc(by=sum(transaction.failure is not None for transaction in outcome.transactions))
         evm.compute_units_total.inc(by=outcome.compute_units)
         evm.free_slots_used.set(sum(transaction.lane is Lane.FREE for transaction in outcome.transactions))
         evm.free_gas_used.set(outcome.free_gas)
