@@ -21,7 +21,7 @@ from cybermiles.storage.evidence_store import evidence_records
 from cybermiles.storage.log_index import log_records
 from cybermiles.storage.nodes import node_records
 from cybermiles.storage.receipt_store import outcome_records
-from cybermiles.storage.rollback import undo_records
+from cybermiles.storage.rollback import KEPT_UNDO, undo_records
 from cybermiles.storage.tx_index import transaction_records
 from cybermiles.storage.validator_store import AHEAD, first_rotation_records, rotation_records
 from cybermiles.types.commit import signed_power
@@ -58,7 +58,9 @@ class Committer:
         nodes: NodeStore,
         validators: ValidatorStore,
         lock: Lock,
+        undoable: int = KEPT_UNDO,
     ) -> None:
+        """Keep what undoes the last `undoable` blocks, 0: all."""
         self._store = store
         self._chain = chain
         self._blocks = blocks
@@ -66,6 +68,7 @@ class Committer:
         self._nodes = nodes
         self._validators = validators
         self._lock = lock
+        self._undoable = undoable
 
     def commit_genesis(self, genesis: GenesisBlock) -> None:
         """Write block 0. Raises ConfigError for a template, InvariantViolation unless the store is empty."""
@@ -106,7 +109,8 @@ class Committer:
             batch.update(transaction_records(header.height, tx_hashes))
             batch.update(log_records(header, tx_hashes, outcome.transactions, outcome.system_logs))
             batch.update(evidence_records(header.height, block.consensus.evidence))
-            batch.update(rotation_records(settled, current, following))
+            rotations = self._undoable and self._undoable + AHEAD
+            batch.update(rotation_records(settled, current, following, kept=rotations))
             self._write(header, supply, outcome.changes, outcome.root_update, batch)
             self._validators.remember(following, settled)
             self._blocks.remember(block)
@@ -126,7 +130,7 @@ class Committer:
         flat = self._state.records(header.height, changes, update)
         batch.update(flat)
         if header.height:
-            batch.update(undo_records(header.height, self._chain.supply_record, flat))
+            batch.update(undo_records(header.height, self._chain.supply_record, flat, kept=self._undoable))
         batch.update(chain_records(head, supply))
         self._state.begin_commit()
         self._store.write(batch, sync=True)

@@ -17,6 +17,7 @@ from cybermiles.storage.log_index import LogIndex
 from cybermiles.storage.nodes import NodeStore
 from cybermiles.storage.pruner import Pruner
 from cybermiles.storage.receipt_store import ReceiptStore
+from cybermiles.storage.rollback import KEPT_UNDO
 from cybermiles.storage.tx_index import TransactionIndex
 from cybermiles.storage.validator_store import ValidatorStore
 
@@ -41,8 +42,9 @@ class Database:
         keep_states: int = 0,
         compactor: Compactor | None = None,
         node_cache_bytes: int = NODE_CACHE_BYTES,
+        undoable: int = KEPT_UNDO,
     ) -> None:
-        """Open the stores; `keep_states` 0 keeps every state, else the last that many."""
+        """Open the stores; `keep_states` 0 keeps every state, else the last that many, and so does `undoable`."""
         lock = Lock()
         self.chain = ChainStore(store)
         self.blocks = BlockStore(store)
@@ -63,6 +65,7 @@ class Database:
             nodes=self.nodes,
             validators=self.validators,
             lock=lock,
+            undoable=undoable,
         )
         self._pruner = (
             Pruner(store, self.chain, self.nodes, lock, retain=keep_states, compactor=compactor)
@@ -95,6 +98,11 @@ class Database:
         self.chain.follow()
         if self.chain.head is not None:
             self.validators.follow(self.chain.head.height)
+
+    def hold_states(self, first: int | None) -> None:
+        """Prune no state from this height on, however many are to be kept; None: no such height."""
+        if self._pruner is not None:
+            self._pruner.held_from = first
 
     def state_at(self, height: int) -> TrieStateReader | None:
         """Return the state after a committed block, None where it is pruned or unknown."""

@@ -75,6 +75,8 @@ class Pruner:
         self._compactor = compactor
         self._deleted_since_compaction = 0
         self._slice = 0
+        self.held_from: int | None = None
+        """No state is pruned from this height on."""
 
     def step(self, enough: int = NODES_PER_STEP) -> int:
         """Look at stale nodes, `enough` or a whole block's, and return how many; 0: nothing to do.
@@ -87,6 +89,8 @@ class Pruner:
             looked_at = 0
             head = self._chain.head
             oldest = 0 if head is None else head.height - self._retain + 1
+            if self.held_from is not None:
+                oldest = min(oldest, self.held_from)
             if oldest <= 0:
                 return 0
             for key, value in self._store.iterate(*height_range(STALE, 0, oldest)):

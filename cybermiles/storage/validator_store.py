@@ -103,13 +103,15 @@ def first_rotation_records(first: Rotation) -> dict[bytes, bytes]:
     }
 
 
-def rotation_records(height: int, current: Rotation, following: Rotation) -> dict[bytes, bytes | None]:
-    """Return the entries that settle `height` with the rotation `following` after `current`."""
+def rotation_records(
+    height: int, current: Rotation, following: Rotation, *, kept: int = KEPT_ROTATIONS
+) -> dict[bytes, bytes | None]:
+    """Return the entries that settle `height` with the rotation `following` after `current`; `kept` 0 keeps all."""
     records: dict[bytes, bytes | None] = {
         at_height(ROTATION, height): rlp.encode(following.to_item()),
     }
-    if height > KEPT_ROTATIONS:
-        records[at_height(ROTATION, height - KEPT_ROTATIONS)] = None
+    if kept and height > kept:
+        records[at_height(ROTATION, height - kept)] = None
     if following.validators != current.validators:
         records[at_height(VALIDATORS, height)] = rlp.encode(following.validators.to_item())
     return records

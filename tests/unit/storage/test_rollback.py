@@ -14,7 +14,7 @@ from cybermiles.storage import schema
 from cybermiles.storage.database import Database
 from cybermiles.storage.flat_state import StateMoved
 from cybermiles.storage.recovery import check_store, verify_state
-from cybermiles.storage.rollback import KEPT_UNDO, rollback_head
+from cybermiles.storage.rollback import KEPT_UNDO, roll_back_to, rollback_head
 from cybermiles.storage.validator_store import KEPT_ROTATIONS
 from cybermiles.types.block import decode_block
 from tests.factories import ADDRESSES as FUNDED
@@ -140,6 +140,59 @@ def test_any_blocks_undone_and_done_again_leave_the_same_store(script, depth) ->
     for number in range(len(script) - depth, len(script)):
         append(database, script[number], logs=[[log(1)]], elected=members(9, 1 + number % 3))
     assert everything(store) == final
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(ACTIONS, min_size=1, max_size=6), st.integers(1, 6))
+def test_blocks_undone_in_one_batch_leave_what_they_leave_one_by_one(script, depth) -> None:
+    depth = min(depth, len(script))
+    stores = MemoryStore(), MemoryStore()
+    for store in stores:
+        database = new(store)
+        for number, actions in enumerate(script):
+            append(database, actions, logs=[[log(1)]], evidence=[b"%d" % number], elected=members(9, 1 + number % 3))
+    head = roll_back_to(Database(stores[0]), len(script) - depth)
+    for _ in range(depth):
+        rollback_head(Database(stores[1]))
+    assert everything(stores[0]) == everything(stores[1])
+    assert check_store(Database(stores[0])) == head
+    assert head.height == len(script) - depth
+    verify_state(Database(stores[0]))
+
+
+def test_there_is_nothing_to_go_back_to_at_or_above_the_head(store) -> None:
+    append(new(store))
+    for height in (1, 2):
+        with pytest.raises(ConfigError, match="the chain is at height 1"):
+            roll_back_to(Database(store), height)
+
+
+def test_a_chain_for_development_keeps_what_undoes_every_block(store) -> None:
+    database = Database(store, undoable=0)
+    database.commit_genesis(genesis(START))
+    before = everything(store)
+    for height in range(1, SPAN + 10):
+        append(database, [("balance", 1, 0, height), ("store", 3, height % 7, height)])
+    assert roll_back_to(database, 0).height == 0
+    assert without_nodes(everything(store)) == without_nodes(before)
+    verify_state(Database(store))
+
+
+def test_states_that_are_held_are_not_pruned_and_can_come_back(store) -> None:
+    database = Database(store, keep_states=2, undoable=0)
+    database.commit_genesis(genesis(START))
+    for height in range(1, 4):
+        append(database, [("balance", 1, 0, height)])
+    database.hold_states(3)
+    for height in range(4, 40):
+        append(database, [("balance", 1, 0, height)])
+    assert database.chain.oldest_state == 3
+    assert roll_back_to(database, 3).height == 3
+    database = Database(store, keep_states=2, undoable=0)
+    verify_state(database)
+    for height in range(4, 9):
+        append(database, [("balance", 1, 0, height)])
+    assert database.chain.oldest_state == 7
 
 
 @settings(max_examples=30, deadline=None)
