@@ -2,7 +2,8 @@
 
 Each program repeats one operation for ever on an empty state in memory and ends when its budget is used up, so the CPU time it
 takes is what that operation can take from a block. One microsecond a unit is what the table says of the machine it was made
-on; on any machine, a program far above the others is an operation that is too cheap.
+on; on any machine, a program far above the others is an operation that is too cheap. Each is measured twice: where code that runs
+often is compiled, and step by step, as code runs that an attacker keeps new.
 """
 
 from __future__ import annotations
@@ -25,12 +26,14 @@ from cybermiles.types.primitives import ZERO_HASH, Address
 from cybermiles.vm.backend import BlockContext, CallMessage, Failure
 from cybermiles.vm.compute_units import TENTHS, precompile_weight
 from cybermiles.vm.pyevm.backend import PyEvmBackend
+from cybermiles.vm.pyevm.program import RUNS_BEFORE_FUSING
 from cybermiles.vm.pyevm.startup import EXECUTION_STACK_BYTES, prepare_runtime
 from cybermiles.vm.rules import Fork, ethereum_rules
 
 BUDGET = 100_000
 """Units: a free transaction's. Precompiles that weigh more get what three calls of them take."""
 GAS = 2**50
+LARGE = 0x6000
 SPRAWLING = 400
 """Contracts of 24 kB: more than the cache of translated code holds, and than `4 * BUDGET` can call."""
 CONTRACT, CALLEE, SENDER = Address(b"\xc0" * 20), Address(b"\xca" * 20), Address(b"\xaa" * 20)
@@ -81,6 +84,8 @@ OPCODES = {
     "STATICCALL of code": "5f5f5f5f73" + CALLEE.hex() + "61fffffa50",
     "CALL with 1 MB of input": "5f62100000525f5f621000005f5f73" + CALLEE.hex() + "61fffff150",
     "CALL of another 24 kB of code": "5f5f5f5f5f5f51600101805f52620100000161fffff150",
+    "CALL of another 24 kB of code, not jumps": "5f5f5f5f5f5f51600101805f52620100000161fffff150",
+    "CALL of another 24 kB of code, of PUSH1": "5f5f5f5f5f5f51600101805f52620100000161fffff150",
     "CREATE, nothing": "5f5f5ff050" * 5,
     "CREATE2, 24 kB of initcode": "5a6160005f5ff550",
     "RETURNDATACOPY": "5f5f5f3e" * 50,
@@ -151,9 +156,21 @@ PRECOMPILES = {
 }  # fmt: skip
 
 
-def sprawling_code(number):
-    """Return 24 kB of code that all has to be read to find that its last byte is a jump destination."""
-    return bytes.fromhex("615fff56") + number.to_bytes(4) + b"\x5b" * (0x6000 - 8)
+def sprawling_code(number, body=b"\x5b"):
+    """Return 24 kB of code that all has to be read to find that its last byte is a jump destination.
+
+    What is jumped over follows a JUMPI, so that translating all that might be run next would be work for nothing.
+    """
+    begin = bytes.fromhex("6001615fff5763") + number.to_bytes(4)
+    return (
+        begin
+        + body * ((LARGE - 1 - len(begin)) // len(body))
+        + b"\x00" * ((LARGE - 1 - len(begin)) % len(body))
+        + b"\x5b"
+    )
+
+
+SPRAWLS = {"not jumps": b"\x5f\x50", "of PUSH1": b"\x60\x60\x50"}
 
 
 def loop(body):
@@ -162,7 +179,7 @@ def loop(body):
     return start + b"\x5b" + bytes.fromhex(body) + b"\x60" + bytes([len(start)]) + b"\x56"
 
 
-def fresh_world(body):
+def fresh_world(body, sprawl, first):
     """Return a state with the program, what it calls, and nothing else."""
     world = WorldState(NoState())
     world.begin_transaction()
@@ -170,12 +187,12 @@ def fresh_world(body):
     world.set_balance(CONTRACT, 10**30)
     world.set_code(CALLEE, b"\x00")
     for number in range(0x10001, 0x10001 + SPRAWLING):
-        world.set_code(Address(number.to_bytes(20)), sprawling_code(number))
+        world.set_code(Address(number.to_bytes(20)), sprawling_code(first + number, sprawl))
     world.end_transaction()
     return world
 
 
-def microseconds_per_unit(backend, body, data=b"", budget=BUDGET):
+def microseconds_per_unit(backend, body, data=b"", budget=BUDGET, sprawl=b"\x5b"):
     """Return the median over three runs. Raises RuntimeError where a program ends otherwise than by its budget."""
     context = BlockContext(
         height=10, timestamp=100, coinbase=Address(b"\xbb" * 20), gas_limit=GAS, prev_randao=ZERO_HASH, base_fee=0,
@@ -183,8 +200,8 @@ def microseconds_per_unit(backend, body, data=b"", budget=BUDGET):
     )  # fmt: skip
     message = CallMessage(sender=SENDER, to=CONTRACT, gas=GAS, data=data)
     runs = []
-    for _ in range(3):
-        world = fresh_world(body)
+    for run in range(3):
+        world = fresh_world(body, sprawl, run * SPRAWLING)
         began = time.thread_time()
         result = backend.call(world, context, message, compute_units=budget)
         runs.append((time.thread_time() - began) * 1e6 / budget)
@@ -196,18 +213,25 @@ def microseconds_per_unit(backend, body, data=b"", budget=BUDGET):
 def measure():
     """Print µs per unit of each program, and the median of all."""
     prepare_runtime()
-    backend = PyEvmBackend(ethereum_rules(Fork.OSAKA, 1))
+    backends = [PyEvmBackend(ethereum_rules(Fork.OSAKA, 1), fuse_after=after) for after in (RUNS_BEFORE_FUSING, 0)]
     programs = {name: (body, b"", BUDGET) for name, body in OPCODES.items()}
-    for name, data in (("CREATE2, 24 kB of initcode", sprawling_code(0)), ("CALL of another 24 kB of code", b"")):
-        programs[name] = (OPCODES[name], data, 4 * BUDGET)
+    programs["CREATE2, 24 kB of initcode"] = (OPCODES["CREATE2, 24 kB of initcode"], sprawling_code(0), 4 * BUDGET)
+    for name, body in OPCODES.items():
+        if "another 24 kB" in name:
+            programs[name] = (body, b"", 4 * BUDGET, SPRAWLS.get(name.rpartition(", ")[2], b"\x5b"))
     for name, (number, data) in PRECOMPILES.items():
         budget = max(BUDGET, 3 * precompile_weight(number, data) // TENTHS)
         programs[name] = (f"5f5f365f61{number:04x}5afa50", data, budget)
     figures = {}
     for name, program in programs.items():
-        figures[name] = microseconds_per_unit(backend, *program)
-        print(json.dumps({"case": name, "us_per_unit": round(figures[name], 2)}), flush=True)
+        compiled, stepped = (microseconds_per_unit(backend, *program) for backend in backends)
+        figures[name] = max(compiled, stepped)
+        print(
+            json.dumps({"case": name, "us_per_unit": round(compiled, 2), "single_steps": round(stepped, 2)}), flush=True
+        )
+    worst = max(figures, key=figures.__getitem__)
     print(json.dumps({"case": "median", "us_per_unit": round(statistics.median(figures.values()), 2)}))
+    print(json.dumps({"case": f"largest: {worst}", "us_per_unit": round(figures[worst], 2)}))
 
 
 def main():

@@ -43,7 +43,7 @@ class ChainParams:
     """Transactions in the free lane of one block."""
     free_gas_per_block: int = 20_000_000
     """Sum of gas limits in the free lane of one block. Gas."""
-    free_compute_units_per_block: int = 250_000
+    free_compute_units_per_block: int = 500_000
     """Compute units the free lane of one block may use."""
     free_compute_units_per_transaction: int = 100_000
     """Compute budget of a transaction in the free lane."""
@@ -51,9 +51,9 @@ class ChainParams:
     """Least price of the paid lane. Wei per gas."""
     block_gas_limit: int = 200_000_000
     """Gas used by one block, at most."""
-    compute_units_per_block: int = 600_000
-    """Compute units of one block, at most: 0.6 s of the reference machine in a 1 s block."""
-    compute_units_per_transaction: int = 400_000
+    compute_units_per_block: int = 1_200_000
+    """Compute units of one block, at most: 0.66 s of the reference machine in a 1 s block."""
+    compute_units_per_transaction: int = 800_000
     """Compute budget of a transaction in the paid lane."""
     max_block_bytes: int = 4 * 1024 * 1024
     """Sum of transaction sizes in one block. Bytes."""

@@ -93,6 +93,7 @@ class BlockExecution:
         self._gas_used = 0
         self._fees = 0
         self._size = 0
+        self._loaded_code: dict[bytes, None] = {}
         self._context = BlockContext(
             height=self._height,
             timestamp=environment.timestamp,
@@ -105,6 +106,7 @@ class BlockExecution:
             params=parent.params,
             genesis_hash=chain.genesis_hash,
             frozen=frozen_accounts(ReadStorage(self._world, GOVERNANCE), environment.timestamp),
+            loaded_code=self._loaded_code,
         )
         self._system_logs: list[Log] = []
         self._governance = governance_state(
@@ -171,6 +173,8 @@ class BlockExecution:
             gas_used=result.gas_used,
             compute_units=result.compute_units,
         )
+        for code in result.loaded_code:
+            self._loaded_code[code] = None
         self._gas_used += result.gas_used
         self._fees += result.gas_used * (decision.gas_price + decision.sponsor_price)
         self._size += transaction.size

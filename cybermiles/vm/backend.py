@@ -44,6 +44,8 @@ class BlockContext:
     """Names the chain in what validators sign; for native contracts that check evidence."""
     frozen: Container[Address] = ()
     """Accounts that can send no transaction and that no value leaves; they receive."""
+    loaded_code: Container[bytes] = ()
+    """What earlier transactions of the block ran: loading it is paid for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +103,8 @@ class ExecutionResult:
     """The address created by a creation transaction, also when that failed."""
     accessed: AccessList = ()
     """Addresses and slots touched, only filled when asked for (`eth_createAccessList`)."""
+    loaded_code: tuple[bytes, ...] = ()
+    """Code that it ran and the block had not."""
 
 
 class GasPayer(Protocol):

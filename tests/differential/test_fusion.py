@@ -159,5 +159,5 @@ def test_what_is_compiled_is_bounded():
             if program.steps[index][0] == Kind.COUNT:
                 program.fuse(index)
             index += 1
-    assert cache._fusing.stretches == sum(program.stretches for program in cache._programs.values())
-    assert cache._fusing.stretches < MAX_STRETCHES + 200
+    assert cache._shared.stretches == sum(program.stretches for program in cache._programs.values())
+    assert cache._shared.stretches < MAX_STRETCHES + 200

@@ -286,6 +286,7 @@ class PyEvmBackend:
             logs=() if failure is not None else tuple(frame.logs),
             contract_address=message.storage_address if message.is_create else None,
             accessed=accessed,
+            loaded_code=tuple(state.loaded_code),
         )
 
     def _settle(

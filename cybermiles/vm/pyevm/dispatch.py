@@ -152,6 +152,9 @@ def run(frame: Frame, program: Program) -> None:  # noqa: C901, PLR0912, PLR0915
                 if argument[0] == 0:
                     index -= 1
                     program.fuse(index)
+            elif kind == 19:
+                index -= 1
+                program.go_on(index)
             else:
                 raise InvalidInstruction(f"invalid opcode: {OPCODE_NAMES[argument]}")
     except Halt:

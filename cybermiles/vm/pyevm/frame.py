@@ -253,11 +253,13 @@ class Frame(BaseComputation):  # type: ignore[misc]  # py-evm is untyped
     """What runs translated code; traced frames put another loop in its place."""
 
     def _charge_for_code(self, message: Any) -> None:  # noqa: ANN401
-        """Charge for loading code and finding its jump destinations, once a transaction; for initcode each time."""
-        state = self.state
-        if message.is_create or message.code_address not in state.loaded:
-            state.loaded[message.code_address] = None
-            state.compute_units -= len(message.code) >> CODE_SHIFT
+        """Charge for loading code and finding its jump destinations, once a block; for initcode each time."""
+        state, code = self.state, message.code
+        if not message.is_create:
+            if code in state.loaded_code or code in state.context.loaded_code:
+                return
+            state.loaded_code[code] = None
+        state.compute_units -= len(code) >> CODE_SHIFT
 
     def _deposit(self) -> None:
         code = self.output

@@ -48,12 +48,20 @@ class Kind(IntEnum):
     """Several opcodes as one function, in front of them; they run where it cannot. No opcode."""
     COUNT = 18
     """In front of opcodes that become a stretch once they have run often. No opcode."""
+    REST = 19
+    """What follows is not translated yet, from a program counter on. No opcode."""
 
 
 RUNS_BEFORE_FUSING = 32
 """What a stretch has cost in compute units by then, 6 an opcode, pays for compiling it, which takes 2 to 5 µs each."""
-MAX_CODE_BYTES = 4 * 1024 * 1024
-"""Of the programs of a cache."""
+CHUNK = 64
+"""Opcodes translated at a time: what a frame that ends at once can have had translated for nothing."""
+MAX_CODE_BYTES = 16 * 1024 * 1024
+"""Of which a cache keeps the jump destinations. Over what a block's compute units can load: that is paid for once."""
+MAX_STEPS = 1_000_000
+"""In all programs of a cache: about 100 MB."""
+OWN_STEPS, OWN_BYTES = 8, 256
+"""What a program and its jump destinations take beside steps and code, so that many small ones are bounded too."""
 MAX_STRETCHES = 20_000
 """Compiled at a time in all programs of a cache: about 50 MB."""
 
@@ -65,27 +73,29 @@ class Program:
     """One code's steps, translated as far as execution has come.
 
     Code that nobody runs costs nothing: not the contract inside initcode, and not the rest of a contract of which one
-    function is called. What is translated stays; `labels` maps the program counters of its JUMPDESTs to their steps.
+    function is called. So translating costs no more than running, which is paid for. What is translated stays; `labels`
+    maps the program counters of its JUMPDESTs to their steps.
     """
 
-    __slots__ = ("_code", "_counted", "_destinations", "_fusing", "_opcodes", "labels", "steps", "stretches")
+    __slots__ = ("_code", "_counted", "_destinations", "_fuse_after", "_shared", "labels", "steps", "stretches")
 
-    def __init__(self, code: bytes, opcodes: list[Step], fusing: Fusing | None = None) -> None:
-        """Translate the beginning of `code`; without a `fusing` nothing is ever compiled."""
+    def __init__(self, code: bytes, shared: Shared, *, fuse_after: int = 0) -> None:
+        """Translate the beginning of `code`; with 0 nothing is ever compiled."""
         self.steps: list[Step] = []
         self.labels: dict[int, int] = {}
         self.stretches = 0
         """How many have been compiled."""
         self._code = code
-        self._opcodes = opcodes
-        self._fusing = fusing
+        self._shared = shared
+        self._fuse_after = fuse_after
         self._counted: dict[int, int] = {}
         self._destinations: bytearray | None = None
+        shared.steps += OWN_STEPS
         self._translate(0)
 
     def _is_destination(self, target: int) -> bool:
         if self._destinations is None:
-            self._destinations = jump_destinations(self._code)
+            self._destinations = self._shared.destinations(self._code)
         return target < len(self._code) and self._destinations[target] == 1
 
     def enter(self, target: int) -> int:
@@ -95,6 +105,16 @@ class Program:
         index = len(self.steps)
         self._translate(target)
         return index
+
+    def go_on(self, index: int) -> None:
+        """Translate what follows the REST step at `index`, and let that lead there."""
+        pc = self.steps[index][3]
+        if index == len(self.steps) - 1:
+            self.steps.pop()
+            self._shared.steps -= 1
+        else:
+            self.steps[index] = (Kind.GO_ON.value, 0, 0, len(self.steps))
+        self._translate(pc)
 
     def fuse(self, index: int) -> None:
         """Compile what follows the COUNT step at `index`, through jumps whose target is fixed, into a stretch."""
@@ -121,8 +141,7 @@ class Program:
         needs = (stretch.gas, stretch.weight, stretch.depth, room, stretch.memory)
         self.steps[index] = (Kind.STRETCH.value, 0, 0, (fuser.compile(), *needs, behind))
         self.stretches += 1
-        if self._fusing is not None:
-            self._fusing.stretches += 1
+        self._shared.stretches += 1
 
     def _skip(self, pc: int, first: int, length: int) -> int:
         """Return where the `length` opcodes at `pc`, at which no stretch could begin, are run one by one."""
@@ -136,19 +155,23 @@ class Program:
                 first = self._step_at(first + 1)
         if not ends:
             copied.append((Kind.GO_ON.value, 0, 0, self._count_from(pc, first)))
-        self.steps += copied
-        return len(self.steps) - len(copied)
+        return self._append(copied)
 
     def _count_from(self, pc: int, cursor: int) -> int:
         """Return a step that leads to `cursor`, with a COUNT step before it where a stretch may begin."""
         opcode = self._opcode(pc)
-        if self._fusing is None or not FUSABLE[opcode] or opcode in _LAST:
+        if not self._fuse_after or not FUSABLE[opcode] or opcode in _LAST:
             return cursor
         if pc not in self._counted:
-            self._counted[pc] = len(self.steps)
-            self.steps.append((Kind.COUNT.value, 0, 0, [self._fusing.after, pc]))
-            self.steps.append((Kind.GO_ON.value, 0, 0, cursor))
+            count = (Kind.COUNT.value, 0, 0, [self._fuse_after, pc])
+            self._counted[pc] = self._append([count, (Kind.GO_ON.value, 0, 0, cursor)])
         return self._counted[pc]
+
+    def _append(self, steps: list[Step]) -> int:
+        """Add steps; return where they begin."""
+        self.steps += steps
+        self._shared.steps += len(steps)
+        return len(self.steps) - len(steps)
 
     def _step_at(self, index: int) -> int:
         """Return the first step from `index` on that is an opcode's own."""
@@ -158,18 +181,35 @@ class Program:
                 index = argument
             elif kind in (Kind.COUNT, Kind.STRETCH):
                 index += 1
+            elif kind == Kind.REST:
+                self.go_on(index)
             else:
                 return index
 
     def _opcode(self, pc: int) -> int:
         return self._code[pc] if pc < len(self._code) else 0
 
+    def leave(self) -> None:
+        """Belong to no cache any more. Frames that run it go on, and what they add counts nowhere."""
+        self._shared.stretches -= self.stretches
+        self._shared.steps -= len(self.steps) + OWN_STEPS
+        self._shared = Shared(self._shared.opcodes)
+
     def _translate(self, pc: int) -> None:
-        """Append steps from `pc` to where the code ends, jumps for good, or runs into what has been translated."""
-        code, opcodes, labels, steps = self._code, self._opcodes, self.labels, self.steps
+        """Append steps from `pc` to where the code ends, may jump, or runs into what has been translated."""
+        before = len(self.steps)
+        self._append_from(pc)
+        self._shared.steps += len(self.steps) - before
+
+    def _append_from(self, pc: int) -> None:
+        code, opcodes, labels, steps = self._code, self._shared.opcodes, self.labels, self.steps
         size = len(code)
-        stretch = _Marker(steps, self._fusing)
+        stretch = _Marker(steps, self._fuse_after)
+        limit = len(steps) + CHUNK
         while pc < size:
+            if len(steps) >= limit:
+                steps.append((Kind.REST.value, 0, 0, pc))
+                return
             opcode = code[pc]
             step = opcodes[opcode]
             if opcode == 0x5B:
@@ -192,6 +232,8 @@ class Program:
                 stretch.end()
                 return
             pc += 1
+            if opcode == 0x57:
+                limit = 0
         stretch.end()
         steps.append(opcodes[0])
 
@@ -209,17 +251,17 @@ def _is_fusable(opcode: int, step: Step) -> bool:
 class _Marker:
     """Puts a COUNT step in front of opcodes that may become a stretch, as they are appended."""
 
-    __slots__ = ("_fusing", "_length", "_start", "_steps")
+    __slots__ = ("_fuse_after", "_length", "_start", "_steps")
 
-    def __init__(self, steps: list[Step], fusing: Fusing | None) -> None:
-        self._fusing = fusing
+    def __init__(self, steps: list[Step], fuse_after: int) -> None:
+        self._fuse_after = fuse_after
         self._steps = steps
         self._start = -1
         self._length = 0
 
     def add(self, opcode: int, pc: int, step: Step) -> None:
         """Note the opcode that is appended next."""
-        if self._fusing is None:
+        if not self._fuse_after:
             return
         if not _is_fusable(opcode, step):
             self.end()
@@ -227,7 +269,7 @@ class _Marker:
         if self._start < 0:
             self._start = len(self._steps)
             self._length = 0
-            self._steps.append((Kind.COUNT.value, 0, 0, [self._fusing.after, pc]))
+            self._steps.append((Kind.COUNT.value, 0, 0, [self._fuse_after, pc]))
         self._length += 1
 
     def end(self) -> None:
@@ -243,31 +285,46 @@ def jump_destinations(code: bytes) -> bytearray:
     pc, size = 0, len(code)
     while pc < size:
         opcode = code[pc]
+        pc += 1
         if opcode == 0x5B:
-            marks[pc] = 1
-        pc += _width(opcode)
+            marks[pc - 1] = 1
+        elif 0x60 <= opcode <= 0x7F:
+            pc += opcode - 0x5F
     return marks
 
 
-class Fusing:
-    """When the programs of a cache are fused, and how much of them has been."""
+class Shared:
+    """What the programs of a cache have in common, and how much all of them hold."""
 
-    __slots__ = ("after", "stretches")
+    __slots__ = ("_bytes", "_destinations", "opcodes", "steps", "stretches")
 
-    def __init__(self, after: int) -> None:
-        self.after = after
-        """Runs of the single steps before a stretch is compiled."""
+    def __init__(self, opcodes: list[Step]) -> None:
+        self.opcodes = opcodes
+        self.steps = 0
         self.stretches = 0
+        self._bytes = 0
+        self._destinations: OrderedDict[bytes, bytearray] = OrderedDict()
+
+    def destinations(self, code: bytes) -> bytearray:
+        """Return the jump destinations of `code`, kept for as long as a block may ask for them again."""
+        marks = self._destinations.get(code)
+        if marks is None:
+            marks = self._destinations[code] = jump_destinations(code)
+            self._bytes += len(code) + OWN_BYTES
+            while self._bytes > MAX_CODE_BYTES:
+                self._bytes -= len(self._destinations.popitem(last=False)[0]) + OWN_BYTES
+        else:
+            self._destinations.move_to_end(code)
+        return marks
 
 
 class ProgramCache:
-    """The most recently used programs, bounded by the bytes of code behind them and by what is compiled of them."""
+    """The most recently used programs, bounded by their steps and by what is compiled of them."""
 
     def __init__(self, opcodes: list[Step], *, fuse_after: int = RUNS_BEFORE_FUSING) -> None:
-        """`fuse_after` 0: never, for whoever must see each opcode."""
-        self._opcodes = opcodes
-        self._fusing = Fusing(fuse_after) if fuse_after else None
-        self._code_bytes = 0
+        """`fuse_after` runs of single steps a stretch is compiled; 0: never, for whoever must see each opcode."""
+        self._shared = Shared(opcodes)
+        self._fuse_after = fuse_after
         self._programs: OrderedDict[bytes, Program] = OrderedDict()
 
     def get(self, code: bytes, *, keep: bool = True) -> Program:
@@ -277,16 +334,11 @@ class ProgramCache:
             self._programs.move_to_end(code)
             return program
         if not keep:
-            return Program(code, self._opcodes)
-        program = Program(code, self._opcodes, self._fusing)
-        self._programs[code] = program
-        self._code_bytes += len(code)
-        while self._code_bytes > MAX_CODE_BYTES or self._is_full():
-            oldest, removed = self._programs.popitem(last=False)
-            self._code_bytes -= len(oldest)
-            if self._fusing is not None:
-                self._fusing.stretches -= removed.stretches
+            return Program(code, Shared(self._shared.opcodes))
+        while self._programs and self._is_full():
+            self._programs.popitem(last=False)[1].leave()
+        program = self._programs[code] = Program(code, self._shared, fuse_after=self._fuse_after)
         return program
 
     def _is_full(self) -> bool:
-        return self._fusing is not None and self._fusing.stretches > MAX_STRETCHES
+        return self._shared.stretches > MAX_STRETCHES or self._shared.steps > MAX_STEPS

@@ -36,8 +36,8 @@ class State(PragueState):  # type: ignore[misc]  # py-evm is untyped
         self.rules = rules
         self.compute_units = compute_units
         """Tenths left of the second meter; negative once it is used up."""
-        self.loaded: dict[Address, None] = {}
-        """Whose code has been charged for in this transaction."""
+        self.loaded_code: dict[bytes, None] = {}
+        """What has been charged for in this transaction."""
         self._precompiles = precompiles
 
     # Block

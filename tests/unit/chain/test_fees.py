@@ -143,11 +143,11 @@ def test_the_free_share_of_compute_units_is_reserved_before_running():
 def test_the_budget_of_a_transaction_is_cut_where_the_block_is_nearly_used_up():
     book = LaneBook(PARAMS)
     whole = book.assign(sign(KEYS[0], 0, gas=600_000, price=PAID))
-    assert (whole.compute_units, whole.cut_by_block) == (400_000, False)
-    include(book, sign(KEYS[0], 0, gas=600_000, price=PAID), compute_units=200_001)
+    assert (whole.compute_units, whole.cut_by_block) == (800_000, False)
+    include(book, sign(KEYS[0], 0, gas=600_000, price=PAID), compute_units=400_001)
     cut = book.assign(sign(KEYS[1], 0, gas=600_000, price=PAID))
-    assert (cut.compute_units, cut.cut_by_block) == (399_999, True)
-    include(book, sign(KEYS[1], 0, gas=600_000, price=PAID), compute_units=399_999)
+    assert (cut.compute_units, cut.cut_by_block) == (799_999, True)
+    include(book, sign(KEYS[1], 0, gas=600_000, price=PAID), compute_units=799_999)
     assert lane(sign(KEYS[2], 0, gas=600_000, price=PAID), book) == "NotIncludable"
 
 

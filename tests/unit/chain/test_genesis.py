@@ -32,9 +32,9 @@ from cybermiles.types.rotation import MAX_VALIDATORS
 from cybermiles.types.validator import Validator
 
 HASHES = {
-    "mainnet": "98516e1356bc820972b0d8563693c2feb6d02db3c4835a4ed88f7d18c6cf8216",
-    "testnet": "4ea681c7ffcbf4d1613b5eae5abc668903783a2562544ea5a9605c399bd4c7ff",
-    "devnet": "ae2eb4e730673b051a662ff5eabd7d09bd7ef7e33c2909bcc1b3f7039d1618f4",
+    "mainnet": "86e18db9a93d3c7cc3a3d85364805ea290fb27b4e021b46a74e08be452105ec9",
+    "testnet": "dd5b3d5a22e0b9e9b13e29b0f28d2ff33ad73b8bc61f883066cbf57479f0086c",
+    "devnet": "6c84f5f87953fd197ae2be1d2243ac2ebe3740d4effb290ddc87dcd0f6867451",
 }
 
 
@@ -118,7 +118,7 @@ def changed(path, value):
         (["parameters", "inflation_rate"], "8 per year", "inflation_rate is 8, but must be between 0 and 1/5"),
         (["parameters", "inflation_rate"], "8/0 per year", "must be a ratio"),
         (["parameters", "free_gas_limit"], "500001000 gas", "free_gas_limit.*between 21000"),
-        (["parameters", "free_compute_units_per_transaction"], "500000 CU", "must not be over"),
+        (["parameters", "free_compute_units_per_transaction"], "500001 CU", "must not be over"),
         (["supply_cmt"], ..., 'the key "supply_cmt" is missing'),
         (["supply_cmt"], "999999999", "1000000000000000000 wei|too many"),
         (["supply_cmt"], 1000000000, "genesis.supply_cmt: the bare number 1000000000 must be a decimal string"),

@@ -90,9 +90,9 @@ def test_the_bounds_themselves_are_allowed(name):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"free_compute_units_per_transaction": 250_001}, "must not be over free_compute_units_per_block"),
-        ({"free_compute_units_per_block": 600_001}, "must not be over compute_units_per_block"),
-        ({"compute_units_per_transaction": 600_001}, "must not be over compute_units_per_block"),
+        ({"free_compute_units_per_transaction": 500_001}, "must not be over free_compute_units_per_block"),
+        ({"free_compute_units_per_block": 1_200_001}, "must not be over compute_units_per_block"),
+        ({"compute_units_per_transaction": 1_200_001}, "must not be over compute_units_per_block"),
         ({"free_gas_per_block": 499_999}, "must not be over free_gas_per_block"),
         ({"absence_window": 1_199}, "must not be over absence_window"),
         ({"unbonding_seconds": 172_799}, "must not be over unbonding_seconds"),
@@ -154,7 +154,7 @@ def test_the_hash_is_over_name_and_decimal_string_in_order_of_names():
     pairs = [[name.encode(), values[name].encode()] for name in sorted(values)]
     assert pairs[0] == [b"absence_slash", b"1/1000"]
     assert ChainParams().hash == keccak256(rlp.encode(pairs))
-    assert ChainParams().hash.hex() == "3e8931a6814f7ffcc25fd541a437dbc6741e73a3d3fdd055f45451f96aeb6f0f"
+    assert ChainParams().hash.hex() == "34c027a47aae4ee53f612b489f05bbfbaa6e88cd6fe302127f8423d88d191562"
 
 
 @settings(max_examples=60, deadline=None)

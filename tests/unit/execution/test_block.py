@@ -126,6 +126,44 @@ def test_a_transaction_that_overruns_the_block_budget_waits_for_the_next_block()
     assert_supply(chain)
 
 
+def test_code_is_paid_for_by_the_first_transaction_of_a_block_that_runs_it():
+    chain = MemoryChain()
+    code = "00" + "fe" * 1_999
+    initcode = bytes.fromhex(f"61{len(code) // 2:04x}80600a5f395ff3") + bytes.fromhex(code)
+    chain.advance([sign(KEYS[0], 0, to=None, data=initcode, gas=700_000, price=PAID)])
+    contract = contract_of(chain, 0)
+    for nonce in range(2):
+        _, outcome = chain.advance([sign(key, nonce, to=contract, gas=50_000) for key in KEYS[1:4]])
+        first, *later = [tx.compute_units for tx in outcome.transactions]
+        assert later == [first - len(code) // 20] * 2
+        assert [tx.failure for tx in outcome.transactions] == [None] * 3
+
+
+def test_code_that_only_an_undone_transaction_ran_is_not_paid_for():
+    """The block was too full for it; the next one may have it, and code that it loaded is loaded again."""
+    params = ChainParams(
+        compute_units_per_block=100_000,
+        compute_units_per_transaction=100_000,
+        free_compute_units_per_block=1_000,
+        free_compute_units_per_transaction=1_000,
+    )
+    chain = MemoryChain(params)
+    spin = "36600657005b5b600656" + "fe" * 2_000  # spins with calldata, stops without
+    initcode = bytes.fromhex(f"61{len(spin) // 2:04x}80600a5f395ff3") + bytes.fromhex(spin)
+    chain.advance([sign(KEYS[0], 0, to=None, data=initcode, gas=700_000, price=PAID)])
+    contract = contract_of(chain, 0)
+    own = "5b5f565b" + "fd" * 20  # another code that spins
+    again = bytes.fromhex(f"61{len(own) // 2:04x}80600a5f395ff3") + bytes.fromhex(own)
+    chain.advance([sign(KEYS[0], 1, to=None, data=again, gas=200_000, price=PAID)])
+    spinner = contract_of(chain, 0, 1)
+    filling = sign(KEYS[1], 0, to=spinner, gas=1_000_000, price=PAID)
+    undone = sign(KEYS[2], 0, to=contract, data=b"x", gas=16_000_000, price=PAID)
+    short = sign(KEYS[3], 0, to=contract, gas=50_000, price=PAID)
+    block, outcome = chain.advance([filling, undone, short])
+    assert block.transactions == (filling, short)
+    assert outcome.transactions[1].compute_units > len(spin) // 20
+
+
 def contract_of(chain, sender, nonce=0):
     from cybermiles.vm.pyevm.backend import contract_address
 

@@ -70,9 +70,9 @@ def refused(kind, *arguments):
         (lambda c: c.param("inflation_rate", "17/100"), "StepTooLarge", ("inflation_rate", "1/25", "4/25")),
         (lambda c: c.param("inflation_rate", "1/20001"), "BadParamValue", ("inflation_rate", "1/20001")),
         (
-            lambda c: c.param("free_compute_units_per_transaction", "250001"),
+            lambda c: c.param("free_compute_units_per_transaction", "500001"),
             "BadParamValue",
-            ("free_compute_units_per_transaction", "250001"),
+            ("free_compute_units_per_transaction", "500001"),
         ),
         (lambda c: c.param("gov_recovery_cap", "1/50"), "BadParamValue", ("gov_recovery_cap", "1/50")),
         (lambda c: c.param(from_block=5), "TooEarly", (6,)),
@@ -262,8 +262,8 @@ def test_two_doublings_voted_at_once_do_not_add_up():
 
 def test_a_change_that_another_made_impossible_fails():
     chamber = Chamber()
-    first = chamber.param("compute_units_per_block", "400000")
-    second = chamber.param("free_compute_units_per_block", "500000")
+    first = chamber.param("compute_units_per_block", "800000")
+    second = chamber.param("free_compute_units_per_block", "1000000")
     chamber.wait(NOTICE)
     for owner in OWNERS[:4]:
         chamber.vote(first, owner)
@@ -271,7 +271,7 @@ def test_a_change_that_another_made_impossible_fails():
     chamber.wait(VOTING)
     chamber.wait(TIMELOCK)
     assert head_of(chamber.state().storage, second).status == Status.FAILED
-    assert chamber.params.free_compute_units_per_block == 250_000
+    assert chamber.params.free_compute_units_per_block == 500_000
 
 
 def test_a_version_is_raised_at_its_block_and_not_before():

@@ -7,7 +7,9 @@ import threading
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from py_ecc import bls12_381, bn128
 
+from cybermiles.chain.params import ChainParams
 from cybermiles.crypto import kzg
 from cybermiles.errors import InvalidTransaction
 from cybermiles.state.reader import NoState
@@ -23,6 +25,8 @@ from tests.factories import ADDRESSES, KEYS, PAID, sign
 
 RULES = ChainRules(fork=Fork.OSAKA, chain_id=181818)
 CONTRACT = Address(b"\xcc" * 20)
+BN254_PAIR = b"".join(int(n).to_bytes(32) for n in (*bn128.G1, *bn128.G2[0].coeffs[::-1], *bn128.G2[1].coeffs[::-1]))
+BLS_PAIR = b"".join(int(n).to_bytes(64) for n in (*bls12_381.G1, *bls12_381.G2[0].coeffs, *bls12_381.G2[1].coeffs))
 POOL = Address(b"\xaa" * 20)
 
 
@@ -160,14 +164,39 @@ def test_compute_units_do_not_depend_on_the_gas_limit():
     assert run(code, gas=100_000).compute_units == run(code, gas=900_000).compute_units > 40
 
 
-def test_code_is_charged_for_once_a_transaction_and_initcode_each_time():
+def test_code_is_charged_for_once_and_initcode_each_time():
     call = "5f5f5f5f5f305af150"  # of itself, without data: then it stops at once
     short = "36600557005b" + call * 2 + "00"
     long = short + "fe" * 2_000
-    assert run(long, b"x").compute_units - run(short, b"x").compute_units == 100
+    assert run(long, b"x").compute_units - run(short, b"x").compute_units == 200
     create = "5f5ff0"
     short, long = (f"61{size:04x}" + create + f"61{size:04x}" + create for size in (0, 2_000))
-    assert run(long).compute_units - run(short).compute_units == 2 * 100
+    assert run(long).compute_units - run(short).compute_units == 2 * 200
+
+
+def test_code_that_the_block_has_loaded_is_paid_for():
+    """By whoever ran it first, at whatever address: it is the code that is kept."""
+    code = bytes.fromhex("00" + "fe" * 1_999)
+    message = CallMessage(sender=ADDRESSES[0], to=CONTRACT, gas=100_000)
+    backend = PyEvmBackend(RULES)
+    first, again, other = (
+        backend.call(world(code), context(loaded_code=loaded), message, compute_units=1_000)
+        for loaded in ((), (code,), (code[:-1],))
+    )
+    assert first.loaded_code == other.loaded_code == (code,)
+    assert again.loaded_code == ()
+    assert first.compute_units == other.compute_units == again.compute_units + 200
+
+
+@pytest.mark.parametrize(("pairs", "number", "point"), [(4, 8, BN254_PAIR), (2, 15, BLS_PAIR)])
+def test_a_paid_transaction_may_check_a_proof(pairs, number, point):
+    """Groth16 takes four pairs of BN254, a BLS signature two of BLS12-381."""
+    code = "365f5f37" + f"60205f365f60{number:02x}5afa505f5160205260205ff3"
+    budget = ChainParams().compute_units_per_transaction
+    result = run(code, point * pairs, compute_units=budget)
+    assert result.failure is None
+    assert budget * 9 // 10 < result.compute_units < budget
+    assert run(code, point * pairs, compute_units=budget // 2).failure is Failure.COMPUTE_BUDGET
 
 
 def test_an_authorization_is_charged_for():
