@@ -28,6 +28,10 @@ NOTHING = b"\x80"
 _NOTHING_BYTE = 0x80
 HASH_ITEM = 0xA0
 """First byte of an item of 32 bytes: a reference by hash, wherever a reference is expected."""
+HASH_PREFIX = b"\xa0"
+"""Before the hash in such an item."""
+SHORTEST_HASHED = 32
+"""Bytes of a node from which on it is referred to by its hash."""
 BRANCH_ITEMS = 17
 """16 children and a value."""
 DIGITS = {digit: index for index, digit in enumerate("0123456789abcdef")}

@@ -20,8 +20,10 @@ from cybermiles.state.nodes import (
     BRANCH_ITEMS,
     DIGITS,
     HASH_ITEM,
+    HASH_PREFIX,
     HEX,
     NOTHING,
+    SHORTEST_HASHED,
     common_length,
     encode_branch,
     encode_extension,
@@ -43,8 +45,6 @@ Change = tuple[str, bytes | None]
 """Path, and the value as an encoded string item or None to delete."""
 
 _VALUE = 16
-_SHORTEST_HASHED = 32
-_HASH_PREFIX = b"\xa0"
 _path_of = itemgetter(0)
 
 
@@ -87,12 +87,6 @@ class TriePatch:
         self._sealed[new_root] = new
         return new_root
 
-    def build(self, items: list[Change]) -> Hash32:
-        """Return the root of a trie of these items only, which are sorted and have no deletions."""
-        if not items:
-            return EMPTY_TRIE_ROOT
-        return Hash32(keccak256(self._build(items, 0, len(items), 0)))
-
     def _update(self, node: bytes, items: list[Change], low: int, high: int, depth: int) -> bytes:
         """Apply items[low:high], which share their first `depth` digits, to the node there."""
         if not node:
@@ -133,7 +127,7 @@ class TriePatch:
         if new == child:
             self._keep(reference)
             return node
-        if reference[0] == HASH_ITEM and len(new) >= _SHORTEST_HASHED:
+        if reference[0] == HASH_ITEM and len(new) >= SHORTEST_HASHED:
             return node[:position] + self._seal(new) + node[end:]
         parts = split(node)
         parts[index] = new or NOTHING
@@ -312,11 +306,11 @@ class TriePatch:
 
     def _seal(self, node: bytes) -> bytes:
         """Return the reference to a finished node."""
-        if len(node) < _SHORTEST_HASHED:
+        if len(node) < SHORTEST_HASHED:
             return node
         key = Hash32(keccak256(node))
         self._sealed[key] = node
-        return _HASH_PREFIX + key
+        return HASH_PREFIX + key
 
 
 def _all_below(path: str, items: list[Change], low: int, high: int, depth: int) -> bool:

@@ -13,6 +13,7 @@ stranger.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from cybermiles.crypto.hashing import keccak256
@@ -20,13 +21,19 @@ from cybermiles.state.nodes import (
     BRANCH_ITEMS,
     DIGITS,
     HASH_ITEM,
+    HASH_PREFIX,
+    HEX,
     NOTHING,
+    SHORTEST_HASHED,
+    encode_branch,
+    encode_extension,
+    encode_leaf,
     payload,
     split,
     unpack_path,
 )
 from cybermiles.state.patch import TriePatch
-from cybermiles.state.reader import NoState, RootUpdate
+from cybermiles.state.reader import RootUpdate
 from cybermiles.state.walk import walk
 from cybermiles.types.account import EMPTY_ACCOUNT, Account
 from cybermiles.types.primitives import EMPTY_TRIE_ROOT, Hash32
@@ -103,10 +110,32 @@ def update_root(nodes: NodeReader, reader: StateReader, parent_root: Hash32, cha
 
 
 def ordered_root(items: Sequence[bytes]) -> Hash32:
-    """Return the root of the trie from rlp(index) to item: a block's transactions or receipts."""
-    keys = _index_paths(len(items))
-    leaves: list[Change] = [(path, encode_bytes(items[index])) for path, index in keys]
-    return TriePatch(NoState(), ACCOUNT_TRIE).build(leaves)
+    """Return the root of the trie from rlp(index) to item: a block's transactions or receipts.
+
+    Keys are 1 to 7f, then 80 for the first item, 8180 to 81ff, 820100 to 82ffff and so on: runs of numbers, so the trie
+    is made from its shape, without sorting and comparing paths.
+    """
+    count = len(items)
+    if not count:
+        return EMPTY_TRIE_ROOT
+    if count == 1:
+        return Hash32(keccak256(_ordered_leaf("80", items[0])))
+    root = [NOTHING] * BRANCH_ITEMS
+    for digit in range(8):
+        low, high = max(1, digit << 4), min(count, (digit + 1) << 4)
+        if low < high:
+            root[digit] = _reference(_ordered_run(items, low, high, 1))
+    longer = [NOTHING] * BRANCH_ITEMS
+    for size in (1, 2, 3):
+        low, high = max(0x80, 1 << (8 * (size - 1))), min(count, 1 << (8 * size))
+        if low < high:
+            longer[size] = _reference(_ordered_run(items, low, high, 2 * size))
+    if longer[1] == NOTHING:
+        root[8] = _reference(_ordered_leaf("0", items[0]))
+    else:
+        longer[0] = _reference(_ordered_leaf("", items[0]))
+        root[8] = _reference(encode_branch(longer))
+    return Hash32(keccak256(encode_branch(root)))
 
 
 def find(nodes: NodeReader, owner: bytes, root: Hash32, key: bytes) -> bytes | None:
@@ -218,16 +247,39 @@ def _account_item(account: Account) -> bytes:
     return bytes((0xB8, size + 2, 0xF8, size)) + body
 
 
-def _index_paths(count: int) -> list[tuple[str, int]]:
-    """Return (path, index) of the first `count` items of an ordered trie, sorted by path.
+def _ordered_run(items: Sequence[bytes], low: int, high: int, digits: int) -> bytes:
+    """Return the node of items[low:high], whose paths are the last hexadecimal `digits` of their indexes."""
+    if high - low == 1:
+        return _ordered_leaf(f"{low:x}".zfill(digits)[-digits:], items[low])
+    path = ""
+    while (low ^ (high - 1)) >> (4 * (digits - 1)) == 0:
+        digits -= 1
+        path += HEX[(low >> (4 * digits)) & 15]
+    parts = [NOTHING] * BRANCH_ITEMS
+    if digits == 1:
+        first = low & 15
+        parts[first : first + high - low] = [_reference(_ordered_leaf("", item)) for item in items[low:high]]
+    else:
+        width = 1 << (4 * (digits - 1))
+        for start in range(low & -width, high, width):
+            run = _ordered_run(items, max(start, low), min(start + width, high), digits - 1)
+            parts[(start // width) & 15] = _reference(run)
+    branch = encode_branch(parts)
+    return encode_extension(path, _reference(branch)) if path else branch
 
-    The path is rlp(index) in hexadecimal. All orders agree but for 0, whose RLP is 80 and not 00.
-    """
-    paths = [(f"{index:02x}", index) for index in range(1, min(count, 0x80))]
-    if count:
-        paths.append(("80", 0))
-    paths += [(encode_int(index).hex(), index) for index in range(0x80, count)]
-    return paths
+
+def _ordered_leaf(path: str, item: bytes) -> bytes:
+    return encode_leaf(path, encode_bytes(item)) if path or len(item) < 2 else _leaf_head(len(item)) + item
+
+
+@lru_cache(maxsize=1024)
+def _leaf_head(size: int) -> bytes:
+    """Return what stands before an item of at least two bytes in a leaf whose own path is empty."""
+    return encode_leaf("", encode_bytes(bytes(size)))[:-size]
+
+
+def _reference(node: bytes) -> bytes:
+    return HASH_PREFIX + keccak256(node) if len(node) >= SHORTEST_HASHED else node
 
 
 def _descend(nodes: NodeReader, owner: bytes, root: Hash32, key: bytes, visited: list[bytes]) -> bytes | None:

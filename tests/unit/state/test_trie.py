@@ -150,6 +150,13 @@ def test_ordered_root_is_the_root_of_the_trie_by_index(count: int) -> None:
     assert ordered_root(items) == reference.root_hash
 
 
+@pytest.mark.parametrize("count", [*range(3, 300, 7), 4095, 4096, 4097, 4369, 65_535, 65_536, 65_537, 65_553])
+def test_ordered_root_is_what_putting_the_items_in_one_by_one_gives(count: int) -> None:
+    items = [bytes([1 + index % 200]) * (1 + index * 11 % 301) for index in range(count)]
+    by_key = {rlp.encode(index): item for index, item in enumerate(items)}
+    assert ordered_root(items) == update_trie(MemoryNodes(), OWNER, EMPTY_TRIE_ROOT, by_key).root
+
+
 @lru_cache(maxsize=1)
 def official_tests() -> dict[str, dict[str, dict[str, object]]]:
     if not BASIC_TESTS.exists():
