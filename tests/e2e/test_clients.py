@@ -6,6 +6,7 @@ import json
 import subprocess
 
 import pytest
+from py_ecc import bn128
 from web3 import Web3
 from web3.exceptions import ContractLogicError, Web3RPCError
 from web3.logs import DISCARD
@@ -179,3 +180,21 @@ def test_web3_js_works_unchanged(devnet, node_directory):
     assert (out["symbol"], out["event"], out["head"], out["pushed"]) == ("WEB", "42", "bigint", True)
     assert out["reason"] == out["estimate"] == "execution reverted: out of stock"
     assert out["customError"] == "Refused"
+
+
+def test_a_contract_that_checks_a_proof_costs_compute_units_and_says_so_in_its_estimate(w3, account):
+    """Four pairs of BN254, as a Groth16 verifier has: little gas, but more time than the free lane gives."""
+    (x, y), (a, b) = bn128.G1, (point.coeffs[::-1] for point in bn128.G2)
+    minus = bn128.field_modulus - y.n
+    balanced = b"".join(int(number).to_bytes(32) for sign in (y.n, minus) * 2 for number in (x.n, sign, *a, *b))
+    stops_if_it_holds = "365f5f3760205f365f60085afa505f51601957fe5b00"
+    stops_if_it_holds = stops_if_it_holds.replace("6019", f"60{len(stops_if_it_holds) // 2 - 2:02x}")
+    code = bytes.fromhex(f"60{len(stops_if_it_holds) // 2:02x}80600a3d393df3" + "00" + stops_if_it_holds)
+    verifier = send(w3, account, {"data": code, "gas": 100_000, "gasPrice": 0})["contractAddress"]
+    call = {"from": account.address, "to": verifier, "data": balanced}
+    estimate = w3.eth.estimate_gas(call)
+    assert estimate == 500_001
+    receipt = send(w3, account, call | {"gas": estimate, "gasPrice": 2 * GWEI})
+    assert receipt["gasUsed"] < 300_000
+    with pytest.raises(Web3RPCError, match="invalid opcode"):
+        w3.eth.call(call | {"data": balanced[:192], "gas": 500_000})
