@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from cybermiles.chain.fees import Lane
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from cybermiles.types.validator import ValidatorSet
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TransactionOutcome:
+class TransactionOutcome(NamedTuple):
     """One executed transaction: the consensus receipt and what clients ask about beside it."""
 
     receipt: Receipt

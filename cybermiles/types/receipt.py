@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from cybermiles.crypto.hashing import keccak256
@@ -53,7 +54,19 @@ def encode_logs(logs: Sequence[Log]) -> bytes:
     """Return the RLP list of logs."""
     if not logs:
         return b"\xc0"
-    return rlp.encode_list([rlp.encode([log.address, list(log.topics), log.data]) for log in logs])
+    encode_bytes, encode_list = rlp.encode_bytes, rlp.encode_list
+    return encode_list(
+        [
+            encode_list(
+                (
+                    encode_bytes(address),
+                    encode_list([encode_bytes(topic) for topic in topics]),
+                    encode_bytes(data),
+                )
+            )
+            for address, topics, data in logs
+        ]
+    )
 
 
 def decode_logs(item: rlp.Item) -> tuple[Log, ...]:
@@ -83,8 +96,12 @@ def logs_bloom(logs: Sequence[Log]) -> bytes:
     return bits.to_bytes(256)
 
 
+@lru_cache(maxsize=4096)
 def bloom_bits(element: bytes) -> int:
-    """Return the three bits that stand for one address or topic, as a 2048-bit integer."""
+    """Return the three bits that stand for one address or topic, as a 2048-bit integer.
+
+    Remembered, because most logs of a block name contracts and events that the ones before named.
+    """
     digest = keccak256(element)
     return (
         1 << (int.from_bytes(digest[0:2]) & 2047)

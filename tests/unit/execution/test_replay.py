@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from cybermiles.chain.fees import Lane
@@ -81,7 +79,7 @@ def test_a_block_with_absences_and_evidence_is_replayed():
 def test_a_replay_that_differs_is_a_bug_of_the_node(shop):
     height = shop.head_height()
     first, *others = shop.outcomes(height)
-    wrong = [replace(first, compute_units=first.compute_units + 1), *others]
+    wrong = [first._replace(compute_units=first.compute_units + 1), *others]
     playing = replay_block(shop.constants, shop.parent(height - 1), shop.block(height), wrong)
     with pytest.raises(InvariantViolation, match=f"transaction 0 of block {height}"):
         playing.advance(1)
