@@ -92,6 +92,14 @@ def load_state(directory: Directory, name: str, chain_id: int, genesis_hash: byt
     return state
 
 
+def replace_state(directory: Directory, name: str, state: SignState) -> None:
+    """Write another state than the last one, durable on return, while no signer holds it. Raises StorageError.
+
+    For a chain that nobody else has ever seen: a validator that forgets what others have seen may sign twice.
+    """
+    _save(directory, name, state)
+
+
 class FileSigner:
     """`consensus.ports.Signer` with a state file. Hold one per key, ever: the state is locked.
 

@@ -41,8 +41,15 @@ class ChainView:
     ) -> None:
         self._database = database
         self._chain_id = chain_id
+        self._genesis_params = params
         self._effective = EffectiveParams(params)
         self._candidates = candidates
+
+    def look_at(self, database: Database, candidates: Callable[[], Sequence[Transaction]]) -> None:
+        """Read these from now on: blocks were taken back, and what was read before may be of none."""
+        self._database = database
+        self._candidates = candidates
+        self._effective = EffectiveParams(self._genesis_params)
 
     @property
     def chain_id(self) -> int:

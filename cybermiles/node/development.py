@@ -1,138 +1,58 @@
-"""What a chain for development has beyond others: a clock that can be moved, and blocks when they are asked for.
+"""What a chain for development can do beyond others: make blocks and time pass, and go back to where it was.
 
-The rest is in blocks like everything else. `DevClock` stands where the system's clock does, so header times follow it;
-after a restart it goes on from the head's time. A block is asked for by moving that clock to where one is due and by
-telling the engine that there is something to do; the engine knows nothing of this. Only the one validator of a chain
-may do so: others would find the times of its blocks wrong.
+The rest is in blocks like everything else. A block is asked for by moving the clock to where one is due and by telling
+the engine that there is something to do (`dev_parts`). Only the one validator of a chain may do so: others would find
+the times of its blocks wrong. A snapshot is where the chain, its pool and its time were; `live_chain` goes back there.
 """
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cybermiles.errors import ConfigError
-from cybermiles.runtime.background import Call
-from cybermiles.runtime.clock import SystemClock
+from cybermiles.node.live_chain import ChainPoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from cybermiles.application.ports import CommitListener
-    from cybermiles.chain.genesis import GenesisDocument
-    from cybermiles.consensus.ports import TransactionSource
-    from cybermiles.consensus.runner import ConsensusRunner
     from cybermiles.execution.outcome import BlockOutcome
-    from cybermiles.runtime.clock import Clock
-    from cybermiles.storage.database import Database
+    from cybermiles.node.chain_parts import ChainParts
+    from cybermiles.node.dev_parts import ClockMark, DevClock
+    from cybermiles.node.live_chain import LiveChain
     from cybermiles.types.block import Block
-    from cybermiles.types.transaction import Transaction
 
 
-class DevClock:
-    """A clock ahead of another one, or standing still until the next block."""
-
-    def __init__(self, clock: Clock, head_time: int) -> None:
-        """Run on from the head's time, in seconds, where the other clock is behind it."""
-        self.head_time = head_time
-        self._clock = clock
-        self._ahead_ms = max(0, head_time * 1000 - clock.now_ms())
-        self._skipped_ms = 0
-        self._pinned_ms: int | None = None
-
-    @property
-    def ahead_ms(self) -> int:
-        """How far it is ahead, negative when it was set back."""
-        return self.now_ms() - self._clock.now_ms()
-
-    @property
-    def pinned(self) -> int | None:
-        """The time it stands at, in seconds; None where it runs."""
-        return None if self._pinned_ms is None else self._pinned_ms // 1000
-
-    def now_ms(self) -> int:
-        return self._clock.now_ms() + self._ahead_ms if self._pinned_ms is None else self._pinned_ms
-
-    def monotonic(self) -> float:
-        return self._clock.monotonic() + self._skipped_ms / 1000
-
-    async def sleep(self, seconds: float) -> None:
-        await self._clock.sleep(seconds)
-
-    def advance(self, milliseconds: int) -> None:
-        """Move the wall time on."""
-        self.release()
-        self._ahead_ms += milliseconds
-
-    def skip(self, milliseconds: int) -> None:
-        """Let that much time have passed for whoever waits."""
-        self._skipped_ms += milliseconds
-
-    def pin(self, seconds: int) -> None:
-        """Stand still at a time."""
-        self._pinned_ms = seconds * 1000
-
-    def release(self) -> None:
-        """Run on from where it stands."""
-        if self._pinned_ms is not None:
-            self._ahead_ms = self._pinned_ms - self._clock.now_ms()
-            self._pinned_ms = None
-
-
-def clock_of(document: GenesisDocument, database: Database) -> Clock:
-    """Return the system's clock; on a chain for development one that can be moved."""
-    clock = SystemClock()
-    if not document.dev:
-        return clock
-    header = None if database.chain.head is None else database.blocks.header(database.chain.head.height)
-    return DevClock(clock, document.timestamp if header is None else header.timestamp)
-
-
-class AskedFor:
-    """`consensus.ports.TransactionSource`: the pool's, and a reason for a block when one is asked for."""
-
-    def __init__(self, pool: TransactionSource) -> None:
-        self._pool = pool
-        self._is_asked = False
-        self._wake = asyncio.Event()
-
-    def ask(self) -> None:
-        """Ask for one block, empty or not."""
-        self._is_asked = True
-        self._wake.set()
-
-    def block_committed(self, block: Block, outcome: BlockOutcome) -> None:  # noqa: ARG002  (a commit listener)
-        self._is_asked = False
-
-    def candidates(self) -> Sequence[Transaction]:
-        return self._pool.candidates()
-
-    async def wait_for_transactions(self) -> None:
-        arrived = Call("arrival", self._pool.wait_for_transactions(), self._wake.set)
-        try:
-            while not arrived.is_done and not self._is_asked:
-                self._wake.clear()
-                await self._wake.wait()
-            if arrived.is_done:
-                arrived.result()
-        finally:
-            await arrived.cancel()
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    point: ChainPoint
+    time: ClockMark
 
 
 class Development:
-    """`rpc.namespaces.dev.Development`: makes blocks and time pass. Owned by the event loop."""
+    """`rpc.namespaces.dev.Development`: makes blocks and time pass, and goes back. Owned by the event loop."""
 
-    def __init__(self, clock: DevClock, source: AskedFor, engine: ConsensusRunner) -> None:
+    def __init__(self, clock: DevClock, chain: LiveChain, interval_ms: int, genesis_time: int) -> None:
         self._clock = clock
-        self._source = source
-        self._engine = engine
-        self._interval_ms = engine.interval_ms
-        self._head_time = clock.head_time
-        self._began = clock.monotonic() - self._interval_ms / 1000
-        """When the head was committed; long enough ago, at a start, for a block to be in the making."""
+        self._chain = chain
+        self._interval_ms = interval_ms
+        self._genesis_time = genesis_time
+        self._head_time = 0
+        self._began = 0.0
+        """When the head was committed."""
         self._committed = asyncio.Event()
         self._busy = asyncio.Lock()
         self._then: Callable[[], None] | None = None
+        self._snapshots: dict[int, _Snapshot] = {}
+        self._taken = 0
+        chain.listen(self)
+        chain.follow(self._start)
+
+    def _start(self, _parts: ChainParts) -> None:
+        self._head_time = self._chain.head.timestamp
+        # Long enough ago for a block to be in the making.
+        self._began = self._clock.monotonic() - self._interval_ms / 1000
 
     def block_committed(self, block: Block, outcome: BlockOutcome) -> None:  # noqa: ARG002  (a commit listener)
         self._head_time = block.header.timestamp
@@ -145,6 +65,38 @@ class Development:
             then()
         self._committed.set()
         self._committed = asyncio.Event()
+
+    async def snapshot(self) -> int:
+        """Remember blocks, pool and time; return the number of the snapshot."""
+        async with self._busy:
+            self._taken += 1
+            self._snapshots[self._taken] = _Snapshot(self._chain.point(), self._clock.mark())
+            self._hold()
+            return self._taken
+
+    async def revert(self, number: int) -> int | None:
+        """Go back to a snapshot and forget it and those after it; return its height, None where there is none.
+
+        Raises ConfigError where blocks cannot be taken back.
+        """
+        async with self._busy:
+            snapshot = self._snapshots.get(number)
+            return None if snapshot is None else await self._go_back(snapshot, number)
+
+    async def reset(self) -> int:
+        """Go back to the genesis block and forget every snapshot. Raises ConfigError."""
+        async with self._busy:
+            return await self._go_back(_Snapshot(ChainPoint(0, ()), self._clock.mark_since(self._genesis_time)), 0)
+
+    async def _go_back(self, to: _Snapshot, number: int) -> int:
+        await self._chain.take_back(to.point, lambda: self._clock.go_back(to.time))
+        self._snapshots = {other: kept for other, kept in self._snapshots.items() if other < number}
+        self._hold()
+        return to.point.height
+
+    def _hold(self) -> None:
+        """Let no state be pruned that somebody may come back to."""
+        self._chain.hold(min((kept.point.height for kept in self._snapshots.values()), default=None))
 
     async def mine(self, count: int, *, apart: int | None = None, at: int | None = None) -> None:
         """Make blocks, `apart` seconds from one to the next, the first with the time `at`.
@@ -193,34 +145,16 @@ class Development:
 
     async def _block(self) -> None:
         committed = self._committed
-        if self._is_alone:
+        if self._chain.is_alone:
             self._clock.skip(self._interval_ms)
             if self._clock.pinned is None:
                 self._clock.advance(max(0, (self._head_time + 1) * 1000 - self._clock.now_ms()))
-        self._source.ask()
-        self._engine.wake()
+        parts = self._chain.parts
+        if parts.asked is not None:
+            parts.asked.ask()
+        parts.engine.wake()
         await committed.wait()
 
-    @property
-    def _is_alone(self) -> bool:
-        return len(self._engine.validators.validators) == 1
-
     def _require_alone(self) -> None:
-        if not self._is_alone:
+        if not self._chain.is_alone:
             raise ConfigError("several validators decide this chain, and they would refuse blocks of another time")
-
-
-def source_of(clock: Clock, pool: TransactionSource) -> TransactionSource:
-    """Return what the engine takes transactions from."""
-    return AskedFor(pool) if isinstance(clock, DevClock) else pool
-
-
-def development_of(
-    clock: Clock, source: TransactionSource, engine: ConsensusRunner, listeners: list[CommitListener]
-) -> Development | None:
-    """Return what makes blocks on demand, None where the chain is none for development; it listens to commits."""
-    if not isinstance(clock, DevClock) or not isinstance(source, AskedFor):
-        return None
-    development = Development(clock, source, engine)
-    listeners += (source, development)
-    return development

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 from cybermiles.errors import ConfigError
 from cybermiles.node.console import print_console
 from cybermiles.node.data_dir import DataDir
+from cybermiles.node.foundation import Workers, open_workers
 from cybermiles.node.metrics import count_events, measure_loop
 from cybermiles.node.state_sync import sync_state
-from cybermiles.node.wiring import Components, Workers, build, open_workers
+from cybermiles.node.wiring import Components, build
 from cybermiles.runtime.logging import configure, get_logger
 from cybermiles.runtime.tasks import Supervisor, stop_on_signals
 from cybermiles.vm.pyevm.startup import prepare_runtime, probe_execution
@@ -87,7 +88,7 @@ async def _run(
         gc.collect()
         gc.freeze()
         _watch(supervisor, components, document)
-        supervisor.start("engine", components.engine.run())
+        supervisor.start("engine", components.chain.run())
         await supervisor.wait()
     finally:
         log.info("stopping")

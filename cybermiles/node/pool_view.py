@@ -30,6 +30,10 @@ class PoolView:
     def __init__(self, mempool: MempoolService) -> None:
         self._mempool = mempool
 
+    def look_at(self, mempool: MempoolService) -> None:
+        """See another pool from now on."""
+        self._mempool = mempool
+
     async def submit(self, raw: bytes) -> Hash32:
         return await self._mempool.submit(raw)
 

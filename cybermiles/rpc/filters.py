@@ -109,6 +109,12 @@ class FilterRegistry:
         self._admitted.append(tx_hash)
         self._admissions += 1
 
+    def taken_back(self, height: int) -> None:
+        """Let block and log filters go on from `height`: what they answered above is of no block any more."""
+        for entry in self._filters.values():
+            if not entry.is_pending:
+                entry.cursor = min(entry.cursor, height)
+
     async def changes(self, filter_id: str) -> Json:
         """Return what is new since the last time."""
         entry = self._get(filter_id)

@@ -153,7 +153,7 @@ def _methods(
         *DebugTraces(chain, ports.executor, calls, limits).methods(),
     ]
     if ports.development is not None:
-        methods += Dev(chain, pool, transactions, ports.development, limits).methods()
+        methods += Dev(chain, pool, transactions, ports.development, filters, limits).methods()
     return methods
 
 

@@ -7,7 +7,8 @@ transaction of an account that the caller impersonates. An edit is answered when
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from cybermiles.chain.predeploys import DEV, SYSTEM_CONTRACTS
 from cybermiles.errors import ConfigError
@@ -31,12 +32,17 @@ from cybermiles.vm.rules import Fork
 from cybermiles.vm.validity import floor_gas, intrinsic_gas
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from cybermiles.rpc.config import RpcLimits
+    from cybermiles.rpc.filters import FilterRegistry
     from cybermiles.rpc.jsonrpc import Json
     from cybermiles.rpc.namespaces.eth_transactions import EthTransactions
     from cybermiles.rpc.ports import ChainReader, TransactionPool
     from cybermiles.rpc.schemas import CallObject
     from cybermiles.types.primitives import Hash32
+
+T = TypeVar("T")
 
 NAMESPACES = ("evm", "anvil", "hardhat")
 EDIT_GAS = 100_000
@@ -61,6 +67,33 @@ class Development(Protocol):
         """Give the next block this time. Raises ConfigError where it is not after the head's."""
         ...
 
+    async def snapshot(self) -> int:
+        """Remember blocks, pool and time; return the number of the snapshot."""
+        ...
+
+    async def revert(self, number: int) -> int | None:
+        """Go back to a snapshot and forget it and those after it; return its height, None where there is none.
+
+        Raises ConfigError where blocks cannot be taken back.
+        """
+        ...
+
+    async def reset(self) -> int:
+        """Go back to the genesis block, forget every snapshot and return 0. Raises ConfigError as `revert` does."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Impersonation:
+    """As whom `eth_sendTransaction` sends."""
+
+    accounts: tuple[Address, ...] = ()
+    is_of_all: bool = False
+
+    def covers(self, address: Address) -> bool:
+        """Whether it sends as this account."""
+        return address in self.accounts or (self.is_of_all and bool(address))
+
 
 class Dev:
     """The methods. Whom callers impersonate is kept here, for all of them."""
@@ -71,26 +104,34 @@ class Dev:
         pool: TransactionPool,
         transactions: EthTransactions,
         development: Development,
+        filters: FilterRegistry,
         limits: RpcLimits,
     ) -> None:
         self._chain = chain
         self._pool = pool
         self._transactions = transactions
         self._development = development
+        self._filters = filters
         self._limits = limits
         self._editing = asyncio.Lock()
-        self._impersonated: dict[Address, None] = {}
-        self._impersonates_all = False
+        self._impersonation = Impersonation()
+        self._impersonations: dict[int, Impersonation] = {}
+        """By snapshot."""
 
     def methods(self) -> tuple[Method, ...]:
         """Return the table of methods."""
         address = Param(parse_address)
         count, seconds = Param(parse_count, 1), Param(parse_count, None)
+        origin = Param(parse_origin, None, {"type": "object"})
         table = [
             Method(name="evm_mine", handler=self.mine, params=(Param(parse_mining, (1, None)),), weight=10),
             Method(name="evm_increaseTime", handler=self.increase_time, params=(Param(parse_count),), weight=10),
             Method(name="evm_setNextBlockTimestamp", handler=self.set_time, params=(Param(parse_count),), weight=10),
             Method(name="anvil_autoImpersonateAccount", handler=self.impersonate_all, params=(Param(parse_bool),)),
+            Method(name="evm_snapshot", handler=self.snapshot, weight=10),
+            Method(name="anvil_snapshot", handler=self.snapshot, weight=10),
+            Method(name="evm_revert", handler=self.revert, params=(Param(parse_count),), weight=10),
+            Method(name="anvil_revert", handler=self.revert, params=(Param(parse_count),), weight=10),
             Method(name="eth_accounts", handler=self.accounts),
             Method(name="eth_sendTransaction", handler=self.send, params=(Param(parse_call),), weight=10),
         ]
@@ -106,6 +147,7 @@ class Dev:
                 for name, handler, values in edits
             ]
             table += [
+                Method(name=f"{prefix}_reset", handler=self.reset, params=(origin,), weight=10),
                 Method(name=f"{prefix}_mine", handler=self.mine_many, params=(count, seconds), weight=10),
                 Method(name=f"{prefix}_impersonateAccount", handler=self.impersonate, params=(address,)),
                 Method(name=f"{prefix}_stopImpersonatingAccount", handler=self.stop_impersonating, params=(address,)),
@@ -124,10 +166,7 @@ class Dev:
 
     async def increase_time(self, seconds: int) -> int:
         """Return how many seconds the clock is ahead."""
-        try:
-            return await self._development.advance(seconds)
-        except ConfigError as error:
-            raise RpcError(SERVER_ERROR, str(error)) from error
+        return await _refusable(self._development.advance(seconds))
 
     async def set_time(self, timestamp: int) -> str:
         """Give the next block a time."""
@@ -140,27 +179,55 @@ class Dev:
     def impersonate(self, address: Address) -> bool:
         """Let `eth_sendTransaction` send as this account."""
         _check_impersonable(address)
-        self._impersonated[address] = None
+        accounts = dict.fromkeys((*self._impersonation.accounts, address))
+        self._impersonation = replace(self._impersonation, accounts=tuple(accounts))
         return True
 
     def stop_impersonating(self, address: Address) -> bool:
         """Return whether it was impersonated."""
-        is_known = address in self._impersonated
-        self._impersonated.pop(address, None)
-        return is_known
+        before = self._impersonation.accounts
+        self._impersonation = replace(self._impersonation, accounts=tuple(a for a in before if a != address))
+        return address in before
 
     def impersonate_all(self, on: bool) -> None:  # noqa: FBT001  (the argument of the method)
         """Let `eth_sendTransaction` send as any account."""
-        self._impersonates_all = on
+        self._impersonation = replace(self._impersonation, is_of_all=on)
 
     def accounts(self) -> Json:
         """Return the accounts that are impersonated; the node has no keys."""
-        return [encode_data(address) for address in self._impersonated]
+        return [encode_data(address) for address in self._impersonation.accounts]
+
+    async def snapshot(self) -> str:
+        """Remember where the chain, its pool, its time and the impersonated accounts are; return the snapshot's id."""
+        async with self._editing:
+            number = await self._development.snapshot()
+            self._impersonations[number] = self._impersonation
+        return hex(number)
+
+    async def revert(self, number: int) -> bool:
+        """Go back to a snapshot; it and those after it are forgotten. False where there is none with this id."""
+        async with self._editing:
+            height = await _refusable(self._development.revert(number))
+            if height is None:
+                return False
+            self._went_back(height, number, self._impersonations[number])
+        return True
+
+    async def reset(self, origin: None) -> bool:  # noqa: ARG002  (parsed to refuse what is not nothing)
+        """Go back to the genesis block."""
+        async with self._editing:
+            self._went_back(await _refusable(self._development.reset()), 0, Impersonation())
+        return True
+
+    def _went_back(self, height: int, number: int, impersonation: Impersonation) -> None:
+        self._impersonation = impersonation
+        self._impersonations = {other: kept for other, kept in self._impersonations.items() if other < number}
+        self._filters.taken_back(height)
 
     async def send(self, call: CallObject) -> str:
         """Put an unsigned transaction of an impersonated account into the pool; return its hash."""
         sender = Address(call.sender or b"")
-        if sender not in self._impersonated and not (self._impersonates_all and sender):
+        if not self._impersonation.covers(sender):
             raise RpcError(
                 SERVER_ERROR,
                 f"account {encode_data(sender)} is not impersonated and the node holds no keys: sign it yourself, or "
@@ -240,15 +307,28 @@ class Dev:
             raise RpcError(
                 INVALID_PARAMS, f"{count} blocks in one call, the limit is {limit} (rpc.dev_mine_max_blocks)"
             )
-        try:
-            await self._development.mine(count, apart=apart, at=at)
-        except ConfigError as error:
-            raise RpcError(SERVER_ERROR, str(error)) from error
+        await _refusable(self._development.mine(count, apart=apart, at=at))
+
+
+async def _refusable(doing: Awaitable[T]) -> T:
+    """Return what the chain does. Raises RpcError with its words where it refuses."""
+    try:
+        return await doing
+    except ConfigError as error:
+        raise RpcError(SERVER_ERROR, str(error)) from error
 
 
 def _check_impersonable(address: Address) -> None:
     if address in SYSTEM_CONTRACTS or address == DEV:
         raise RpcError(INVALID_PARAMS, "a system contract cannot be impersonated: its books would be wrong")
+
+
+def parse_origin(value: Json) -> None:
+    """Refuse to reset to another chain's state."""
+    if isinstance(value, dict) and not value.get("forking"):
+        return
+    if value is not None:
+        raise ValueError("the chain of a node is its own: it forks no other")
 
 
 def parse_mining(value: Json) -> tuple[int, int | None]:

@@ -7,19 +7,28 @@ from types import SimpleNamespace
 
 import pytest
 
-from cybermiles.node.development import AskedFor, DevClock, Development
+from cybermiles.node.dev_parts import AskedFor, DevClock
+from cybermiles.node.development import Development
 from cybermiles.runtime.clock import ManualClock
 
 START = 1_700_000_000
 INTERVAL_MS = 1_000
 
 
-class Engine:
-    interval_ms = INTERVAL_MS
-    validators = SimpleNamespace(validators=("one",))
+class Chain:
+    """A `LiveChain` whose engine decides nothing by itself."""
 
-    def wake(self):
+    is_alone = True
+
+    def __init__(self):
+        self.head = block_at(START).header
+        self.parts = SimpleNamespace(asked=AskedFor(None), engine=SimpleNamespace(wake=lambda: None))
+
+    def listen(self, listener):
         pass
+
+    def follow(self, follower):
+        follower(self.parts)
 
 
 def block_at(timestamp):
@@ -40,7 +49,7 @@ async def give_turns():
 async def test_a_block_in_the_making_is_let_through_before_time_changes(committed_ms_ago, waits):
     wall = ManualClock(START * 1000)
     clock = DevClock(wall, START)
-    development = Development(clock, AskedFor(None), Engine())
+    development = Development(clock, Chain(), INTERVAL_MS, START)
     if committed_ms_ago is not None:
         development.block_committed(block_at(START + 1), None)
         wall.advance(committed_ms_ago)

@@ -97,7 +97,7 @@ def test_a_model_is_described_field_by_field(parsed):
 
 
 def test_the_methods_of_development_networks_are_described_too():
-    for method in Dev(None, None, None, None, None).methods():
+    for method in Dev(None, None, None, None, None, None).methods():
         assert describe_method(method)["summary"]
 
 
