@@ -26,8 +26,8 @@ EXECUTION_MS = 20.0
 class WanWorld(NodeWorld):
     """A healthy network that measures."""
 
-    def __init__(self, plan: Plan, peers: int) -> None:
-        super().__init__(plan)
+    def __init__(self, plan: Plan, peers: int, *, application: str = "stub") -> None:
+        super().__init__(plan, application=application)
         self._peers_each = peers
         self._proposed_ms: dict[int, float] = {}
         self.decide_ms: list[float] = []
@@ -41,7 +41,8 @@ class WanWorld(NodeWorld):
 
     def is_connected(self, one: int, other: int) -> bool:
         """A ring with chords: everybody has the same number of peers."""
-        distance = min((one - other) % VALIDATORS, (other - one) % VALIDATORS)
+        count = len(self.plan.powers)
+        distance = min((one - other) % count, (other - one) % count)
         return distance <= self._peers_each // 2
 
     def value_built(self, height: int, value: bytes, hash_, timestamp: int) -> None:
