@@ -14,7 +14,7 @@ from cybermiles.conformance.transition import Ancestry, BlockTransition, block_c
 from cybermiles.errors import StorageError
 from cybermiles.execution.parent import Chain
 from cybermiles.execution.replay import Replay
-from cybermiles.rpc.ports import StateUnavailable, Supply
+from cybermiles.rpc.ports import PlacedOutcome, StateUnavailable, Supply
 from cybermiles.state.trie import TrieStateReader
 from cybermiles.types.block_logs import BlockLogs, encode_block_logs
 from cybermiles.types.primitives import EMPTY_CODE_HASH, Wei
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from cybermiles.types.header import Header
     from cybermiles.types.primitives import Address, Hash32
     from cybermiles.types.receipt import Log
+    from cybermiles.types.transaction import Transaction
     from cybermiles.vm.backend import BlockContext
 
 _NO_LIMIT = 2**40
@@ -138,6 +139,26 @@ class ForeignChain:
 
     def block(self, height: int) -> ForeignBlock | None:
         return self._blocks[height] if 0 <= height < len(self._blocks) else None
+
+    def is_at_hand(self, height: int) -> bool:
+        return height < len(self._blocks)
+
+    def transaction_count(self, height: int) -> int:
+        return len(self._blocks[height].transactions)
+
+    def transaction(self, height: int, index: int) -> Transaction | None:
+        transactions = self._blocks[height].transactions
+        return transactions[index] if index < len(transactions) else None
+
+    def outcome(self, height: int, index: int) -> PlacedOutcome | None:
+        outcomes = self._outcomes[height]
+        if index >= len(outcomes):
+            return None
+        return PlacedOutcome(outcomes[index], sum(len(outcome.receipt.logs) for outcome in outcomes[:index]))
+
+    def log_count(self, height: int, index: int) -> int:
+        outcomes = self._outcomes[height]
+        return len(outcomes[index].receipt.logs) if index < len(outcomes) else 0
 
     def block_size(self, height: int) -> int:
         return len(self._blocks[height].encode())

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from cybermiles.conformance.blocks import ForeignBlock
     from cybermiles.conformance.chain import ForeignChain
     from cybermiles.conformance.header import EthereumHeader
-    from cybermiles.execution.outcome import TransactionOutcome
     from cybermiles.rpc.jsonrpc import Json
-    from cybermiles.rpc.serializers import Contents
+    from cybermiles.rpc.ports import PlacedOutcome
+    from cybermiles.rpc.serializers import Place
     from cybermiles.types.header import Header
+    from cybermiles.types.transaction import Transaction
 
 
 def ethereum_header_fields(header: EthereumHeader) -> dict[str, Json]:
@@ -86,16 +87,15 @@ class EthereumSerializer(Serializer):
             ]
         return rendered
 
-    def _receipt(
-        self, contents: Contents, outcome: TransactionOutcome, position: int, first_log: int
-    ) -> dict[str, Json]:
-        rendered = super(EthereumSerializer, self)._receipt(contents, outcome, position, first_log)
-        if isinstance(outcome.receipt, RootReceipt):
+    def receipt(self, transaction: Transaction, placed: PlacedOutcome, place: Place) -> dict[str, Json]:
+        """Return a receipt as its fork has it."""
+        rendered = super(EthereumSerializer, self).receipt(transaction, placed, place)
+        receipt = placed.outcome.receipt
+        if isinstance(receipt, RootReceipt):
             del rendered["status"]
-            rendered["root"] = encode_data(outcome.receipt.root)
-        transaction = contents.transactions[position]
+            rendered["root"] = encode_data(receipt.root)
         if transaction.type == BLOB:
-            header = self.chain.foreign(contents.header.height).header
+            header = self.chain.foreign(place.header.height).header
             blobs = self.chain.schedule.blobs_at(header.timestamp)
             rendered["blobGasUsed"] = hex(GAS_PER_BLOB * len(transaction.blob_versioned_hashes))
             rendered["blobGasPrice"] = hex(price_of_blobs(header.excess_blob_gas or 0, blobs))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cybermiles.application.governed import EffectiveParams
 from cybermiles.errors import StorageError
-from cybermiles.rpc.ports import PendingBlock, StateUnavailable, Supply
+from cybermiles.rpc.ports import PendingBlock, PlacedOutcome, StateUnavailable, Supply
 from cybermiles.state.trie import TrieStateReader
 from cybermiles.types.header import Header
 from cybermiles.types.primitives import EMPTY_TRIE_ROOT, ZERO_ADDRESS, ZERO_HASH, Hash32
@@ -81,6 +81,24 @@ class ChainView:
 
     def block(self, height: int) -> Block | None:
         return self._database.blocks.block(height)
+
+    def is_at_hand(self, height: int) -> bool:
+        return self._database.blocks.is_at_hand(height)
+
+    def transaction_count(self, height: int) -> int:
+        return self._database.receipts.count(height)
+
+    def transaction(self, height: int, index: int) -> Transaction | None:
+        return self._database.blocks.transaction(height, index) if index < self.transaction_count(height) else None
+
+    def outcome(self, height: int, index: int) -> PlacedOutcome | None:
+        if index >= self.transaction_count(height):
+            return None
+        stored = self._database.receipts.outcome(height, index)
+        return None if stored is None else PlacedOutcome(stored.outcome, stored.first_log_index)
+
+    def log_count(self, height: int, index: int) -> int:
+        return self._database.receipts.log_count(height, index) if index < self.transaction_count(height) else 0
 
     def block_size(self, height: int) -> int:
         raw = self._database.blocks.raw_block(height)

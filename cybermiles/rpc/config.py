@@ -74,9 +74,9 @@ class RpcLimits:
     call_gas_max: int = 16_777_216
     """Gas of eth_call, eth_estimateGas and eth_createAccessList: a transaction's own limit, 2^24."""
     call_workers: int = 0
-    """Processes that run calls, traces and log queries; 0: by the machine, 1 to 4."""
+    """Processes that run calls, traces, log queries and reads of long blocks; 0: by the machine, 1 to 4."""
     call_queue_max: int = 64
-    """Calls, traces and log queries that run or wait; one more is refused."""
+    """Calls, traces, log queries and reads of long blocks that run or wait; one more is refused."""
     call_timeout_seconds: int = 5
     """One call, estimate or access list, once it runs; its process is killed then."""
     job_timeout_seconds: int = 10

@@ -60,6 +60,14 @@ class PendingBlock(NamedTuple):
     transactions: tuple[Transaction, ...]
 
 
+class PlacedOutcome(NamedTuple):
+    """What a transaction did, and where its logs begin."""
+
+    outcome: TransactionOutcome
+    first_log: int
+    """Index of its first log among the block's."""
+
+
 class Supply(NamedTuple):
     """Where all coins came from and went, from genesis up to a block. Wei."""
 
@@ -99,6 +107,26 @@ class ChainReader(Protocol):
 
     def block(self, height: int) -> Block | None:
         """Return a committed block, None above the head and for block 0, which has a header only."""
+        ...
+
+    def is_at_hand(self, height: int) -> bool:
+        """Tell whether `block` has this one in memory; it decodes any other, which takes long for a long one."""
+        ...
+
+    def transaction_count(self, height: int) -> int:
+        """Return how many transactions a committed block has."""
+        ...
+
+    def transaction(self, height: int, index: int) -> Transaction | None:
+        """Return one transaction of a committed block, None where it has fewer. Does not decode the others."""
+        ...
+
+    def outcome(self, height: int, index: int) -> PlacedOutcome | None:
+        """Return what that transaction did, None where there are fewer. Does not decode the others."""
+        ...
+
+    def log_count(self, height: int, index: int) -> int:
+        """Return how many logs a committed transaction has, 0 where there is none. Decodes nothing else."""
         ...
 
     def block_size(self, height: int) -> int:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from cybermiles.rpc.ports import PlacedOutcome
 from cybermiles.rpc.quantities import encode_data, encode_word
 from cybermiles.types.header import EMPTY_REQUESTS_HASH, ZERO_NONCE
 from cybermiles.types.primitives import EMPTY_OMMERS_HASH, EMPTY_TRIE_ROOT, ZERO_HASH
@@ -203,16 +204,12 @@ class Serializer:
             "transactionIndex": None,
         }
 
-    def receipt(self, contents: Contents, outcomes: Sequence[TransactionOutcome], position: int) -> dict[str, Json]:
-        """Return the receipt of one transaction of a block."""
-        first_log = sum(len(outcome.receipt.logs) for outcome in outcomes[:position])
-        return self._receipt(contents, outcomes[position], position, first_log)
-
     def receipts(self, contents: Contents, outcomes: Sequence[TransactionOutcome]) -> Iterator[Json]:
         """Yield every receipt of a block."""
         first_log = 0
         for position, outcome in enumerate(outcomes):
-            yield self._receipt(contents, outcome, position, first_log)
+            place = Place(contents.header, position)
+            yield self.receipt(contents.transactions[position], PlacedOutcome(outcome, first_log), place)
             first_log += len(outcome.receipt.logs)
 
     def logs(self, header: BlockIdentity, tx_hash: bytes, tx_index: int, logs: Iterable[tuple[int, Log]]) -> list[Json]:
@@ -236,10 +233,9 @@ class Serializer:
             for position, log in logs
         ]
 
-    def _receipt(
-        self, contents: Contents, outcome: TransactionOutcome, position: int, first_log: int
-    ) -> dict[str, Json]:
-        header, transaction = contents.header, contents.transactions[position]
+    def receipt(self, transaction: Transaction, placed: PlacedOutcome, place: Place) -> dict[str, Json]:
+        """Return the receipt of one transaction of a block."""
+        (header, position), (outcome, first_log) = place, placed
         receipt, contract = outcome.receipt, outcome.contract_address
         rendered: dict[str, Json] = {
             "type": hex(transaction.type),

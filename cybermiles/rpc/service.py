@@ -124,7 +124,7 @@ def _methods(
     hub: SubscriptionHub,
 ) -> list[Method]:
     chain, pool, limits = ports.chain, ports.pool, config.limits
-    blocks = EthChain(chain, pool, ports.info, serializer)
+    blocks = EthChain(chain, pool, ports.info, serializer, executor=ports.executor, limits=limits)
     calls = EthCalls(chain, ports.executor, limits)
     reader = SystemReader(chain, ports.executor, limits)
     transactions = EthTransactions(chain, pool, calls)
@@ -149,7 +149,7 @@ def _methods(
         *CmtGovernance(chain, reader).methods(),
         *CmtBuild(reader).methods(),
         *Admin(chain, ports.info).methods(),
-        *Debug(chain, pool).methods(),
+        *Debug(chain, pool, serializer, executor=ports.executor, limits=limits).methods(),
         *DebugTraces(chain, ports.executor, calls, limits).methods(),
     ]
     if ports.development is not None:

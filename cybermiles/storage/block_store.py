@@ -15,6 +15,7 @@ from cybermiles.types import rlp
 from cybermiles.types.block import decode_block
 from cybermiles.types.commit import decode_commit
 from cybermiles.types.header import decode_header
+from cybermiles.types.transaction_codec import decode_transaction
 
 if TYPE_CHECKING:
     from cybermiles.state.kv import KeyValueReader
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from cybermiles.types.commit import Commit
     from cybermiles.types.header import Header
     from cybermiles.types.primitives import Hash32
+    from cybermiles.types.transaction import Transaction
 
 RECENT_BLOCKS = 2
 """Decoded blocks kept; each may hold 4 MiB of transactions."""
@@ -84,6 +86,17 @@ class BlockStore:
             first = self._store.iterate(BLOCK, BLOCK + b"\xff" * 9)
             self._base = next((height_in(key) for key, _ in first), None)
         return self._base or 1
+
+    def is_at_hand(self, height: int) -> bool:
+        """Tell whether `block` has this one decoded already."""
+        return height in self._recent
+
+    def transaction(self, height: int, index: int) -> Transaction:
+        """Return one transaction without decoding its block. Raises StorageError where the block has no such one."""
+        recent = self._recent.get(height)
+        if recent is not None and 0 <= index < len(recent.transactions):
+            return recent.transactions[index]
+        return decode_transaction(self.raw_transaction(height, index))
 
     def raw_transaction(self, height: int, index: int) -> bytes:
         """Return a transaction's wire bytes without decoding its block.

@@ -65,13 +65,26 @@ def count_outcomes(table: bytes) -> int:
 
 def decode_outcome(table: bytes, index: int, logs: BlockLogs | None) -> StoredOutcome:
     """Return one outcome, given the block's logs. Raises StorageError where there is none, DecodingError on junk."""
+    return _decode(_record(table, index), logs)
+
+
+def count_logs(table: bytes, index: int) -> int:
+    """Return how many logs one transaction has. Raises StorageError where there is no such transaction."""
+    record = _record(table, index)
+    if len(record) < _FIXED.size:
+        raise StorageError(f"a transaction's outcome has {len(record)} bytes")
+    logs: int = _FIXED.unpack_from(record)[-1]
+    return logs
+
+
+def _record(table: bytes, index: int) -> bytes:
     count = count_outcomes(table)
     if not 0 <= index < count:
         raise StorageError(f"no transaction {index} in a block of {count}")
     records = _U32 * (count + 1)
     start = int.from_bytes(table[_U32 * index : _U32 * (index + 1)]) if index else 0
     end = int.from_bytes(table[_U32 * (index + 1) : _U32 * (index + 2)])
-    return _decode(table[records + start : records + end], logs)
+    return table[records + start : records + end]
 
 
 def _encode(outcome: TransactionOutcome, first_log_index: int) -> bytes:

@@ -8,6 +8,7 @@ from cybermiles.storage.cache import AgingCache
 from cybermiles.storage.log_index import LogIndex
 from cybermiles.storage.outcome_codec import (
     StoredOutcome,
+    count_logs,
     count_outcomes,
     decode_outcome,
     encode_outcomes,
@@ -46,6 +47,19 @@ class ReceiptStore:
             return None
         logs = self._block_logs(height)
         return tuple(decode_outcome(table, index, logs) for index in range(count_outcomes(table)))
+
+    def count(self, height: int) -> int:
+        """Return how many transactions a block has, 0 for a block that is not stored."""
+        table = self._table(height)
+        return 0 if table is None else count_outcomes(table)
+
+    def log_count(self, height: int, index: int) -> int:
+        """Return how many logs a transaction has, 0 in a block that is not stored.
+
+        Raises StorageError when the block has no such transaction.
+        """
+        table = self._table(height)
+        return 0 if table is None else count_logs(table, index)
 
     def outcome(self, height: int, index: int) -> StoredOutcome | None:
         """Return the outcome of one transaction, None for a block that is not stored.

@@ -15,6 +15,7 @@ from cybermiles.crypto.hashing import keccak256
 from cybermiles.crypto.secp256k1 import address_of, sign
 from cybermiles.errors import InvalidTransaction, NonceTooLow
 from cybermiles.execution.outcome import TransactionOutcome
+from cybermiles.rpc.block_jobs import BlockFees, RenderBlock, RenderReceipt
 from cybermiles.rpc.config import RpcConfig, RpcLimits
 from cybermiles.rpc.jsonrpc import RawJson
 from cybermiles.rpc.logs import LogSearch
@@ -62,6 +63,7 @@ from cybermiles.types.receipt import Log, Receipt, bloom_bits, logs_bloom
 from cybermiles.types.transaction import Authorization
 from cybermiles.types.transaction_codec import UnsignedTransaction, decode_transaction
 from cybermiles.vm.backend import ExecutionResult, Failure
+from tests.fakes.single_reads import SingleReads
 from tests.fakes.state import MemoryNodes
 
 CHAIN_ID = 181_818
@@ -134,7 +136,7 @@ def absent_candidate():
     return {mapping_slot(ID_OF, SENDER): 1, first + WATCH: WATCH_WORD.pack(watch), items_slot(first + MISSED): 0b01001}
 
 
-class FakeChain:
+class FakeChain(SingleReads):
     """A `ChainReader` that blocks are added to."""
 
     def __init__(self):
@@ -308,7 +310,8 @@ class FakeExecutor:
 
     async def run(self, job):
         """Search logs on the chain; remember any other job and answer `result`."""
-        if isinstance(job, LogSearch):
+        if isinstance(job, (LogSearch, RenderBlock, RenderReceipt, BlockFees)):
+            self.asked.append(("run", job))
             return job.run(self.chain)
         if type(job).__module__ == "cybermiles.rpc.traces.jobs":
             return await self._answer(("run", job), RawJson(b"[]" if type(job) is TraceBlock else b"{}"))

@@ -8,9 +8,10 @@ from cybermiles.execution.replay import replay_block
 from cybermiles.rpc.ports import StateUnavailable
 from cybermiles.state.trie import TrieStateReader
 from tests.factories import MemoryChain
+from tests.fakes.single_reads import SingleReads
 
 
-class MemorySource:
+class MemorySource(SingleReads):
     """Blocks of a `MemoryChain` with their parents. What is not asked for by jobs of traces is not there."""
 
     def __init__(self, chain=None):
@@ -55,6 +56,9 @@ class MemorySource:
 
     def block(self, height):
         return self.blocks.get(height)
+
+    def block_size(self, height):
+        return len(self.blocks[height].encode()) if height in self.blocks else 540
 
     def outcomes(self, height):
         return self.results.get(height, ())

@@ -73,8 +73,10 @@ class Cmt:
         }
 
     def _included(self, height: int, index: int) -> Json:
-        outcome = self._chain.outcomes(height)[index]
-        header = self._chain.header(height)
+        placed, header = self._chain.outcome(height, index), self._chain.header(height)
+        if placed is None:
+            return {"status": _UNKNOWN}
+        outcome = placed.outcome
         return {
             "status": TransactionState.INCLUDED.value,
             "blockNumber": hex(height),

@@ -4,30 +4,39 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cybermiles.rpc.block_jobs import Part, RenderBlock, is_long, raw_block, raw_receipts
 from cybermiles.rpc.block_references import parse_block_reference, state_height
 from cybermiles.rpc.jsonrpc import SERVER_ERROR, RpcError
 from cybermiles.rpc.methods import Method, Param
 from cybermiles.rpc.quantities import encode_data, parse_hash
-from cybermiles.types import rlp
-from cybermiles.types.transaction import LEGACY
 
 if TYPE_CHECKING:
     from cybermiles.rpc.block_references import BlockReference
+    from cybermiles.rpc.config import RpcLimits
     from cybermiles.rpc.jsonrpc import Json
-    from cybermiles.rpc.ports import ChainReader, TransactionPool
+    from cybermiles.rpc.ports import ChainReader, Executor, TransactionPool
+    from cybermiles.rpc.serializers import Serializer
     from cybermiles.types.header import Header
     from cybermiles.types.primitives import Hash32
-
-_NONE = b"\xc0"
-"""RLP of an empty list: no ommers, no withdrawals."""
 
 
 class Debug:
     """The debug namespace's raw encodings."""
 
-    def __init__(self, chain: ChainReader, pool: TransactionPool) -> None:
+    def __init__(
+        self,
+        chain: ChainReader,
+        pool: TransactionPool,
+        serializer: Serializer,
+        *,
+        executor: Executor,
+        limits: RpcLimits,
+    ) -> None:
         self._chain = chain
         self._pool = pool
+        self._serializer = serializer
+        self._executor = executor
+        self._max_bytes = limits.response_max_bytes
 
     def methods(self) -> tuple[Method, ...]:
         """Return the table of methods."""
@@ -47,18 +56,24 @@ class Debug:
         """Return the RLP that hashes to the block's hash."""
         return encode_data(self._stored(reference).encode())
 
-    def raw_block(self, reference: BlockReference) -> str:
+    async def raw_block(self, reference: BlockReference) -> Json:
         """Return the block as Ethereum encodes one: header, transactions, ommers, withdrawals."""
         header = self._stored(reference)
-        block = self._chain.block(header.height)
-        transactions = () if block is None else block.transactions
-        encoded = [tx.raw if tx.type == LEGACY else rlp.encode_bytes(tx.raw) for tx in transactions]
-        return encode_data(rlp.encode_list((header.encode(), rlp.encode_list(encoded), _NONE, _NONE)))
+        if is_long(self._chain, header, Part.RAW):
+            return await self._job(header.height, Part.RAW)
+        return raw_block(header, self._chain.block(header.height))
 
-    def raw_receipts(self, reference: BlockReference) -> Json:
+    async def raw_receipts(self, reference: BlockReference) -> Json:
         """Return the encodings that the receipts root commits to."""
-        outcomes = self._chain.outcomes(self._stored(reference).height)
-        return [encode_data(outcome.receipt.encode()) for outcome in outcomes]
+        header = self._stored(reference)
+        if is_long(self._chain, header, Part.RAW_RECEIPTS):
+            return await self._job(header.height, Part.RAW_RECEIPTS)
+        return raw_receipts(self._chain, header.height)
+
+    async def _job(self, height: int, part: Part) -> Json:
+        return await self._executor.run(
+            RenderBlock(height=height, part=part, serializer=self._serializer, max_bytes=self._max_bytes)
+        )
 
     def _stored(self, reference: BlockReference) -> Header:
         """Return a block's header. Raises RpcError for one that is not there, above the head or below a snapshot."""
@@ -73,5 +88,5 @@ class Debug:
         if place is None:
             pooled = self._pool.transaction(tx_hash)
             return "0x" if pooled is None else encode_data(pooled.raw)
-        block = self._chain.block(place[0])
-        return "0x" if block is None else encode_data(block.transactions[place[1]].raw)
+        transaction = self._chain.transaction(*place)
+        return "0x" if transaction is None else encode_data(transaction.raw)

@@ -169,8 +169,7 @@ class DebugTraces:
         return []
 
     def _check_index(self, height: int, index: int) -> None:
-        block = self._chain.block(height)
-        size = 0 if block is None else len(block.transactions)
+        size = self._chain.transaction_count(height)
         if index > size:
             raise RpcError(SERVER_ERROR, f"transaction index {index} out of range for block {height}, which has {size}")
 

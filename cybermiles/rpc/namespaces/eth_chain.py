@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cybermiles.rpc.block_jobs import LONG_LOGS, Part, RenderBlock, RenderReceipt, is_long, receipt_at
 from cybermiles.rpc.block_references import (
     Tag,
     find_height,
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from cybermiles.rpc.block_references import BlockReference
+    from cybermiles.rpc.config import RpcLimits
     from cybermiles.rpc.jsonrpc import Json
-    from cybermiles.rpc.ports import ChainReader, NodeInfo, TransactionPool
+    from cybermiles.rpc.ports import ChainReader, Executor, NodeInfo, TransactionPool
     from cybermiles.rpc.serializers import Serializer
+    from cybermiles.types.header import Header
     from cybermiles.types.primitives import Hash32
     from cybermiles.types.transaction import Transaction
 
@@ -45,11 +48,16 @@ class EthChain:
         pool: TransactionPool,
         info: NodeInfo,
         serializer: Serializer,
+        *,
+        executor: Executor,
+        limits: RpcLimits,
     ) -> None:
         self._chain = chain
         self._pool = pool
         self._info = info
         self._serializer = serializer
+        self._executor = executor
+        self._max_bytes = limits.response_max_bytes
 
     def methods(self) -> tuple[Method, ...]:
         """Return the table of methods."""
@@ -61,7 +69,12 @@ class EthChain:
             Method(name="eth_accounts", handler=self.accounts),
             Method(name="eth_getTransactionByHash", handler=self.transaction, params=(TX,)),
             Method(name="eth_getTransactionReceipt", handler=self.receipt, params=(TX,)),
-            _of_block("eth_getBlockReceipts", self.block_receipts, Param(parse_block_reference)),
+            Method(
+                name="eth_getBlockReceipts",
+                handler=self.block_receipts,
+                params=(Param(parse_block_reference),),
+                weight=5,
+            ),
             _of_block("eth_getBlockByNumber", self.block, NUMBER, full),
             _of_block("eth_getBlockByHash", self.block, HASH, full),
             _of_block("eth_getBlockTransactionCountByNumber", self.count, NUMBER),
@@ -95,10 +108,13 @@ class EthChain:
         """Return a block, null where there is none."""
         if reference is Tag.PENDING:
             return await self._pending_block(full=full)
-        contents = self._find(reference)
-        if contents is None:
+        header = self._header(reference)
+        if header is None:
             return None
-        height = contents.header.height
+        height, part = header.height, Part.TRANSACTIONS if full else Part.HASHES
+        if is_long(self._chain, header, part):
+            return await self._job(height, part)
+        contents = self._contents(header)
         if full:
             await with_senders(contents.transactions)
             rendered = self._serializer.transactions(contents, self._chain.outcomes(height))
@@ -111,11 +127,14 @@ class EthChain:
         """Return every receipt of a block, null for an unknown one. Raises RpcError for the pending one."""
         if reference is Tag.PENDING:
             raise RpcError(SERVER_ERROR, "pending receipts is not available")
-        contents = self._find(reference)
-        if contents is None:
+        header = self._header(reference)
+        if header is None:
             return None
+        if is_long(self._chain, header, Part.RECEIPTS):
+            return await self._job(header.height, Part.RECEIPTS)
+        contents = self._contents(header)
         await with_senders(contents.transactions)
-        outcomes = self._chain.outcomes(contents.header.height)
+        outcomes = self._chain.outcomes(header.height)
         return await collect(self._serializer.receipts(contents, outcomes))
 
     def count(self, reference: BlockReference) -> str | None:
@@ -123,8 +142,8 @@ class EthChain:
         if reference is Tag.PENDING:
             template = self._chain.pending_block()
             return None if template is None else hex(len(template.transactions))
-        contents = self._find(reference)
-        return None if contents is None else hex(len(contents.transactions))
+        header = self._header(reference)
+        return None if header is None else hex(self._chain.transaction_count(header.height))
 
     def uncle_count(self, reference: BlockReference) -> str | None:
         """Return 0 for every block there is: the chain never forks."""
@@ -148,32 +167,37 @@ class EthChain:
         pooled = self._pool.transaction(tx_hash)
         return None if pooled is None else self._serializer.pooled(pooled)
 
-    def receipt(self, tx_hash: Hash32) -> Json:
+    async def receipt(self, tx_hash: Hash32) -> Json:
         """Return a receipt, null at once for a transaction that is in no block."""
         place = self._chain.locate_transaction(tx_hash)
-        contents = None if place is None else self._contents(place[0])
-        if place is None or contents is None:
+        if place is None:
             return None
-        return self._serializer.receipt(contents, self._chain.outcomes(place[0]), place[1])
+        height, index = place
+        if self._chain.log_count(height, index) <= LONG_LOGS:
+            return receipt_at(self._chain, self._serializer, height, index)
+        return await self._executor.run(
+            RenderReceipt(height=height, index=index, serializer=self._serializer, max_bytes=self._max_bytes)
+        )
 
-    def _find(self, reference: BlockReference) -> Contents | None:
+    async def _job(self, height: int, part: Part) -> Json:
+        return await self._executor.run(
+            RenderBlock(height=height, part=part, serializer=self._serializer, max_bytes=self._max_bytes)
+        )
+
+    def _header(self, reference: BlockReference) -> Header | None:
         height = find_height(self._chain, reference)
-        return None if height is None else self._contents(height)
+        return None if height is None else self._chain.header(height)
 
-    def _contents(self, height: int) -> Contents | None:
-        block = self._chain.block(height)
-        if block is not None:
-            return Contents(block.header, block.transactions)
-        header = self._chain.header(height)
-        return None if header is None else Contents(header, ())
+    def _contents(self, header: Header) -> Contents:
+        block = self._chain.block(header.height)
+        return Contents(header, () if block is None else block.transactions)
 
     def _included_at(self, height: int, position: int) -> Json:
-        contents = self._contents(height)
-        if contents is None or position >= len(contents.transactions):
+        header, transaction = self._chain.header(height), self._chain.transaction(height, position)
+        placed = self._chain.outcome(height, position)
+        if header is None or transaction is None or placed is None:
             return None
-        outcome = self._chain.outcomes(height)[position]
-        place = Place(contents.header, position)
-        return self._serializer.included(contents.transactions[position], outcome, place)
+        return self._serializer.included(transaction, placed.outcome, Place(header, position))
 
     async def _pending_block(self, *, full: bool) -> Json:
         template = self._chain.pending_block()

@@ -10,8 +10,6 @@ from cybermiles.rpc.namespaces.eth_chain import HASH, INDEX, NUMBER, TX
 from cybermiles.rpc.quantities import encode_data
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from cybermiles.rpc.block_references import BlockReference
     from cybermiles.rpc.jsonrpc import Json
     from cybermiles.rpc.ports import ChainReader, TransactionPool
@@ -58,13 +56,12 @@ class EthRaw:
 
     def transaction_at(self, reference: BlockReference, index: int) -> str:
         """Return a transaction's bytes by its place, none where there is none."""
-        transactions = self._transactions(reference)
-        return encode_data(transactions[index].raw) if index < len(transactions) else NOTHING
+        transaction = self._transaction(reference, index)
+        return NOTHING if transaction is None else encode_data(transaction.raw)
 
-    def _transactions(self, reference: BlockReference) -> Sequence[Transaction]:
+    def _transaction(self, reference: BlockReference, index: int) -> Transaction | None:
         if reference is Tag.PENDING:
             template = self._chain.pending_block()
-            return () if template is None else template.transactions
+            return None if template is None or index >= len(template.transactions) else template.transactions[index]
         height = find_height(self._chain, reference)
-        block = None if height is None else self._chain.block(height)
-        return () if block is None else block.transactions
+        return None if height is None else self._chain.transaction(height, index)

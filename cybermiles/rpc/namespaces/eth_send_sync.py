@@ -12,7 +12,7 @@ from cybermiles.rpc.quantities import encode_data, parse_count, parse_data
 from cybermiles.types.events import BlockCommitted, TransactionDropped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from cybermiles.rpc.config import RpcLimits
     from cybermiles.rpc.jsonrpc import Json
@@ -27,7 +27,7 @@ class EthSendSync:
     """The part of the eth namespace that waits for blocks."""
 
     def __init__(
-        self, pool: TransactionPool, events: Events, receipt: Callable[[Hash32], Json], limits: RpcLimits
+        self, pool: TransactionPool, events: Events, receipt: Callable[[Hash32], Awaitable[Json]], limits: RpcLimits
     ) -> None:
         """`receipt` returns a committed transaction's receipt, None for any other."""
         self._pool = pool
@@ -56,14 +56,14 @@ class EthSendSync:
 
     async def _included(self, tx_hash: Hash32) -> Json:
         """Return the receipt once there is one. What is committed after this looks is published after it listens."""
-        receipt = self._receipt(tx_hash)
+        receipt = await self._receipt(tx_hash)
         if receipt is not None:
             return receipt
         async for event in self._events.subscribe():
             if isinstance(event, TransactionDropped) and event.hash == tx_hash:
                 raise InvalidTransaction(f"transaction dropped: {event.reason}")
             if isinstance(event, BlockCommitted):
-                receipt = self._receipt(tx_hash)
+                receipt = await self._receipt(tx_hash)
                 if receipt is not None:
                     return receipt
         raise TimeoutError

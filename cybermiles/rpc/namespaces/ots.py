@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from cybermiles.chain.predeploys import STAKING
 from cybermiles.errors import InvariantViolation
+from cybermiles.rpc.block_jobs import BlockFees, Part, fees_of, is_long
 from cybermiles.rpc.block_references import (
     Tag,
     find_height,
@@ -96,7 +97,8 @@ class Ots:
     def transaction_error(self, tx_hash: Hash32) -> str:
         """Return a failed transaction's revert data, of which 1 KiB is kept; nothing for one that succeeded."""
         height, index = self._locate(tx_hash)
-        return encode_data(self._chain.outcomes(height)[index].output)
+        placed = self._chain.outcome(height, index)
+        return encode_data(b"" if placed is None else placed.outcome.output)
 
     async def operations(self, tx_hash: Hash32) -> RawJson:
         """Return the coins that a transaction moved and the contracts it made, besides itself."""
@@ -106,19 +108,21 @@ class Ots:
         """Return a transaction's calls as a list with depths."""
         return await self._calls(tx_hash, operations=False)
 
-    def block_details(self, reference: BlockReference) -> Json:
+    async def block_details(self, reference: BlockReference) -> Json:
         """Return a block without transactions, but with their number, their fees and the coins issued."""
         height = state_height(self._chain, reference)
         header = self._chain.header(height)
         if header is None:
             raise InvariantViolation(f"block {height} is not there any more")
-        outcomes = self._chain.outcomes(height)
+        if is_long(self._chain, header, Part.RECEIPTS):
+            fees = await self._executor.run(BlockFees(height=height))
+        else:
+            fees = fees_of(self._chain, height)
         block = self._serializer.block(header, [], size=self._chain.block_size(height))
         del block["transactions"]
-        fees = sum(outcome.gas_used * outcome.effective_gas_price for outcome in outcomes)
         minted = self._minted(height)
         return {
-            "block": {**block, "logsBloom": None, "transactionCount": len(outcomes)},
+            "block": {**block, "logsBloom": None, "transactionCount": self._chain.transaction_count(height)},
             "issuance": {"blockReward": hex(minted), "uncleReward": "0x0", "issuance": hex(minted)},
             "totalFees": hex(fees),
         }

@@ -12,9 +12,8 @@ from cybermiles.execution.replay import calls_of
 from cybermiles.rpc.jsonrpc import RawJson
 from cybermiles.rpc.otterscan.search import creation_height, hash_of_nonce, touching
 from cybermiles.rpc.quantities import encode_data
-from cybermiles.rpc.serializers import Contents, Place
+from cybermiles.rpc.serializers import Place
 from cybermiles.rpc.traces.bounds import bounded
-from cybermiles.types.transaction import recover_senders
 from cybermiles.vm.tracing import CREATIONS, ByteBudget, CallKind, CallRecorder
 
 if TYPE_CHECKING:
@@ -62,10 +61,10 @@ class BlockTransactions:
 
     def run(self, source: JobSource) -> RawJson:
         """Return the page."""
-        header, block = source.header(self.height), source.block(self.height)
+        header = source.header(self.height)
         if header is None:
             raise InvariantViolation(f"block {self.height} is not there any more")
-        count = 0 if block is None else len(block.transactions)
+        count = source.transaction_count(self.height)
         last = max(count - self.page * self.page_size, 0)
         indices = range(max(last - self.page_size, 0), last)
         transactions, receipts = _rendered(source, self.height, indices, self.serializer)
@@ -202,15 +201,20 @@ def _rendered(
     source: JobSource, height: int, indices: Sequence[int], serializer: Serializer
 ) -> tuple[list[dict[str, Json]], list[dict[str, Json]]]:
     """Return transactions of a block, and their receipts without logs but with the block's time."""
-    block = source.block(height)
-    if block is None:
+    header = source.header(height)
+    if header is None:
         return [], []
-    outcomes = source.outcomes(height)
-    contents = Contents(block.header, block.transactions)
-    recover_senders([block.transactions[index] for index in indices])
-    transactions = [
-        serializer.included(block.transactions[index], outcomes[index], Place(block.header, index)) for index in indices
-    ]
-    time: dict[str, Json] = {"logs": None, "logsBloom": None, "timestamp": hex(block.header.timestamp)}
-    receipts = [{**serializer.receipt(contents, outcomes, index), **time} for index in indices]
+    transactions: list[dict[str, Json]] = []
+    receipts: list[dict[str, Json]] = []
+    time: dict[str, Json] = {"logs": None, "logsBloom": None, "timestamp": hex(header.timestamp)}
+    for index in indices:
+        transaction, placed, place = (
+            source.transaction(height, index),
+            source.outcome(height, index),
+            Place(header, index),
+        )
+        if transaction is None or placed is None:
+            raise InvariantViolation(f"transaction {index} of block {height} is not there any more")
+        transactions.append(serializer.included(transaction, placed.outcome, place))
+        receipts.append({**serializer.receipt(transaction, placed, place), **time})
     return transactions, receipts

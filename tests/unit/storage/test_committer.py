@@ -68,6 +68,12 @@ def test_a_block_is_found_by_height_hash_and_transaction(database, store) -> Non
         for index, transaction in enumerate(block.transactions):
             assert fresh.transactions.find(transaction.hash) == TransactionLocation(1, index)
             assert fresh.blocks.raw_transaction(1, index) == transaction.raw
+            assert fresh.blocks.transaction(1, index) == transaction
+            assert fresh.receipts.log_count(1, index) == len(outcome.transactions[index].receipt.logs)
+        assert fresh.receipts.count(1) == len(block.transactions)
+        assert fresh.receipts.count(0) == fresh.receipts.log_count(2, 0) == 0
+        with pytest.raises(StorageError, match="no transaction 3"):
+            fresh.receipts.log_count(1, 3)
             assert fresh.receipts.outcome(1, index) == stored[index]
         assert fresh.state.account(ADDRESSES[0]).balance == 5
         assert check_store(fresh) == fresh.chain.head
