@@ -189,8 +189,7 @@ class MempoolService:
             check_frozen(self._frozen, sender)
             account = state.account(sender) or EMPTY_ACCOUNT
             check_account(account, state, transaction)
-            promised = self._pool.promised_before(transaction)
-            is_sponsored = self._admission.is_sponsored(transaction, state, promised, now)
+            is_sponsored = self._pool.is_free(transaction) and self._is_sponsored(transaction, state, now)
             dropped = self._pool.add(transaction, account.nonce, account.balance, now, is_sponsored=is_sponsored)
         except AlreadyKnown as error:
             return error
@@ -203,6 +202,10 @@ class MempoolService:
         for listener in self._listeners:
             listener(transaction)
         return transaction.hash
+
+    def _is_sponsored(self, transaction: Transaction, state: StateReader, now: int) -> bool:
+        promised = self._pool.promised_before(transaction)
+        return self._admission.is_sponsored(transaction, state, promised, now)
 
     def _drop(self, dropped: list[Dropped], now: int) -> None:
         for drop in dropped:

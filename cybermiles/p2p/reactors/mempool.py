@@ -52,7 +52,8 @@ if TYPE_CHECKING:
 
 MEMPOOL_CHANNEL = 0x30
 TICK_MS = 50
-"""Transactions that arrive within it travel together."""
+"""Transactions that arrive within it go to the pool, and then travel on, together: a small batch wakes threads and sends
+messages as often as a large one. The first after a pause waits for nothing."""
 BATCH = 256
 """Transactions of one call of the pool."""
 MAX_QUEUE_BYTES = 1024 * 1024
@@ -134,9 +135,15 @@ class MempoolReactor:
     async def run(self) -> NoReturn:
         """Feed the pool and spread what it takes, until cancelled."""
         while True:
-            due_ms = self.tick(self._news.now_ms())
-            if not await self.feed():
+            due_ms = await self.turn()
+            if not self._is_full:
                 await self._news.wait_until(due_ms)
+
+    async def turn(self) -> int:
+        """Feed the pool at a tick or when a whole batch waits, send what is due; return when to be called again."""
+        if self._is_full or self._news.now_ms() >= self._next_tick_ms:
+            await self.feed()
+        return self.tick(self._news.now_ms())
 
     def tick(self, now_ms: int) -> int:
         """Send what is due, at most every `TICK_MS`, and return when to be called again."""
@@ -150,7 +157,12 @@ class MempoolReactor:
                         self._send(peer, Want(number, hashes))
                     case DropSilent(peer):
                         self._disconnect(peer, "transactions announced and not delivered", Offence.UNRESPONSIVE)
-        return now_ms + 60_000 if self._policy.is_idle else self._next_tick_ms
+        return now_ms + 60_000 if self._policy.is_idle and not self._queued else self._next_tick_ms
+
+    @property
+    def _is_full(self) -> bool:
+        """Whether so many wait for the pool that they wait no longer."""
+        return len(self._queued) >= BATCH
 
     async def feed(self) -> bool:
         """Hand one batch to the pool, taken from the peers in turns; False where none waits."""

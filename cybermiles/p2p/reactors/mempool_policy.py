@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
+from math import isqrt
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from cybermiles.p2p.wire.mempool import MAX_HASHES, TARGET_BYTES, Announcement
@@ -98,10 +99,13 @@ class _Peer:
             self.offered.popitem(last=False)
 
     def knows(self, tx_hash: Hash32) -> None:
-        self.known[tx_hash] = None
-        self.known.move_to_end(tx_hash)
-        if len(self.known) > MAX_KNOWN:
-            self.known.popitem(last=False)
+        known = self.known
+        if tx_hash in known:
+            known.move_to_end(tx_hash)
+            return
+        known[tx_hash] = None
+        if len(known) > MAX_KNOWN:
+            known.popitem(last=False)
 
 
 class TransactionGossip:
@@ -131,20 +135,20 @@ class TransactionGossip:
 
     def admitted(self, announcement: Announcement) -> None:
         """The pool took a transaction, wherever it came from."""
-        self.arrived(announcement.hash)
-        lacking = [name for name, state in self._peers.items() if announcement.hash not in state.known]
+        tx_hash = announcement.hash
+        self.arrived(tx_hash)
+        lacking = [state for state in self._peers.values() if tx_hash not in state.known]
         if not lacking:
             return
         # Who gets it whole follows from the hash, so that nodes and transactions spread the load. Those that have it
         # already count: a hop away from the origin, fewer push.
-        start = int.from_bytes(announcement.hash[:4]) % len(lacking)
-        root = next(k for k in range(len(self._peers) + 1) if k * k >= len(self._peers))
-        pushes = max(root - (len(self._peers) - len(lacking)), 0)
-        for place in range(len(lacking)):
-            state = self._peers[lacking[(start + place) % len(lacking)]]
-            state.knows(announcement.hash)
+        start = int.from_bytes(tx_hash[:4]) % len(lacking)
+        root = isqrt(len(self._peers) - 1) + 1
+        pushes = root - (len(self._peers) - len(lacking))
+        for place, state in enumerate((*lacking[start:], *lacking[:start])):
+            state.knows(tx_hash)
             if place < pushes:
-                state.push.append(announcement.hash)
+                state.push.append(tx_hash)
             else:
                 state.announce.append(announcement)
 

@@ -109,6 +109,39 @@ def test_transactions_of_one_tick_travel_together():
     assert heard(peer) == [Push((b"0", b"1", b"2", b"3", b"4"))]
 
 
+def test_transactions_that_arrive_within_a_tick_enter_the_pool_together():
+    node = Node()
+    one, other = node.peer("one"), node.peer("other")
+
+    def turn(after_ms):
+        node.clock.ms += after_ms
+        return asyncio.run(node.reactor.turn())
+
+    node.say(one, Push((b"first",)))
+    turn(TICK_MS)
+    assert node.pool.batches == [(b"first",)]  # after a pause at once
+    assert heard(other) == [Push((b"first",))]
+    node.say(one, Push((b"a", b"b")))
+    due = turn(TICK_MS // 5)
+    node.say(other, Push((b"c",)))
+    assert turn(0) == due == node.clock.ms + TICK_MS - TICK_MS // 5
+    assert len(node.pool.batches) == 1
+    turn(due - node.clock.ms)
+    assert node.pool.batches[1:] == [(b"a", b"c", b"b")]
+
+
+def test_a_whole_batch_waits_for_no_tick():
+    node = Node()
+    peer = node.peer()
+    turn = node.reactor.turn
+    asyncio.run(turn())
+    node.say(peer, Push(tuple(b"%d" % number for number in range(mempool.BATCH + 3))))
+    asyncio.run(turn())
+    assert [len(batch) for batch in node.pool.batches] == [mempool.BATCH]
+    asyncio.run(turn())
+    assert len(node.pool.batches) == 1
+
+
 def test_an_announced_transaction_is_asked_for_unless_it_comes_by_itself():
     node = Node()
     peer = node.peer()
