@@ -52,8 +52,8 @@ if TYPE_CHECKING:
 
 MEMPOOL_CHANNEL = 0x30
 TICK_MS = 50
-"""Transactions that arrive within it go to the pool, and then travel on, together: a small batch wakes threads and sends
-messages as often as a large one. The first after a pause waits for nothing."""
+"""Transactions that arrive within it go to the pool, and then travel on, together: a small batch wakes threads and
+sends messages as often as a large one. The first after a pause waits for nothing."""
 BATCH = 256
 """Transactions of one call of the pool."""
 MAX_QUEUE_BYTES = 1024 * 1024

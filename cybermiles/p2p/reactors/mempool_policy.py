@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
-from math import isqrt
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from cybermiles.p2p.wire.mempool import MAX_HASHES, TARGET_BYTES, Announcement
@@ -113,12 +112,15 @@ class TransactionGossip:
 
     def __init__(self) -> None:
         self._peers: dict[str, _Peer] = {}
+        self._root = 0
+        """Of the number of peers, rounded up."""
         self._wanted: dict[Hash32, _Wanted] = {}
         self._numbers = 0
 
     def added(self, peer: str, pooled: Iterable[Announcement]) -> None:
         """A peer came: it hears of what is pooled, the first `MAX_QUEUED`."""
         self._peers[peer] = state = _Peer()
+        self._count()
         for announcement in pooled:
             if len(state.announce) == MAX_QUEUED:
                 break
@@ -130,6 +132,7 @@ class TransactionGossip:
         state = self._peers.pop(peer, None)
         if state is None:
             return
+        self._count()
         for tx_hash in state.wanted:
             self._lose_announcer(tx_hash, peer)
 
@@ -143,8 +146,7 @@ class TransactionGossip:
         # Who gets it whole follows from the hash, so that nodes and transactions spread the load. Those that have it
         # already count: a hop away from the origin, fewer push.
         start = int.from_bytes(tx_hash[:4]) % len(lacking)
-        root = isqrt(len(self._peers) - 1) + 1
-        pushes = root - (len(self._peers) - len(lacking))
+        pushes = self._root - (len(self._peers) - len(lacking))
         for place, state in enumerate((*lacking[start:], *lacking[:start])):
             state.knows(tx_hash)
             if place < pushes:
@@ -239,6 +241,10 @@ class TransactionGossip:
     def is_idle(self) -> bool:
         """Whether there is nothing to send, ask or wait for."""
         return not self._wanted and not any(p.push or p.announce or p.asked for p in self._peers.values())
+
+    def _count(self) -> None:
+        peers = len(self._peers)
+        self._root = next(root for root in range(peers + 1) if root * root >= peers)
 
     def _ask(self, name: str, state: _Peer, now_ms: int) -> list[Action]:
         hashes: list[Hash32] = []
