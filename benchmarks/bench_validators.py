@@ -58,41 +58,59 @@ WARM_UP = 3
 
 
 class Meter:
-    """CPU time by label; an inner label's time is not the outer one's."""
+    """CPU time by label; an inner label's time is not the outer one's, and looking at the clock is nobody's."""
 
     def __init__(self):
-        self.seconds = Counter()
         self._labels = [SIMULATOR]
         self._since = time.process_time()
+        self._inside, self._outside = self._calibrated()
+        self.reset()
 
     def _charge(self):
         now = time.process_time()
-        self.seconds[self._labels[-1]] += now - self._since
+        self._seconds[self._labels[-1]] += now - self._since
         self._since = now
 
-    @contextmanager
-    def on(self, label):
+    def on(self, label, function, *arguments, **more):
+        """Call the function at the label's expense."""
         self._charge()
+        self._entered[label] += 1
+        self._left[self._labels[-1]] += 1
         self._labels.append(label)
         try:
-            yield
+            return function(*arguments, **more)
         finally:
             self._charge()
             self._labels.pop()
 
     def reset(self):
-        self._charge()
-        self.seconds.clear()
+        """Forget everything so far."""
+        self._seconds, self._entered, self._left = Counter(), Counter(), Counter()
+        self._since = time.process_time()
 
-    def stop(self):
+    def seconds(self):
+        """Return seconds by label, without the simulator's and without what measuring took."""
         self._charge()
+        return {
+            label: max(spent - self._entered[label] * self._inside - self._left[label] * self._outside, 0.0)
+            for label, spent in self._seconds.items()
+            if label != SIMULATOR
+        }
 
     def wrap(self, label, function):
         def metered(*arguments, **more):
-            with self.on(label(*arguments) if callable(label) else label):
-                return function(*arguments, **more)
+            return self.on(label(*arguments) if callable(label) else label, function, *arguments, **more)
 
         return metered
+
+    def _calibrated(self):
+        """Return what one measurement costs the inner label, and the outer one."""
+        self.reset()
+        rounds, nothing = 50_000, self.wrap("nothing", lambda: None)
+        for _ in range(rounds):
+            nothing()
+        self._charge()
+        return self._seconds["nothing"] / rounds, self._seconds[SIMULATOR] / rounds
 
 
 class CountingMesh(Mesh):
@@ -103,15 +121,17 @@ class CountingMesh(Mesh):
         self.messages, self.bytes, self.votes = Counter(), Counter(), 0
 
     def transmit(self, peer, channel, message):
-        with self._world.meter.on(SIMULATOR):
-            is_sent = super().transmit(peer, channel, message)
-            if is_sent:
-                kind = CHANNELS.get(channel, "other")
-                self.messages[kind] += 1
-                self.bytes[kind] += len(message)
-                if channel == VOTES_CHANNEL:
-                    self.votes += sum(isinstance(said, Vote) for said in consensus_messages(channel, message))
-            return is_sent
+        return self._world.meter.on(SIMULATOR, self._counted, peer, channel, message)
+
+    def _counted(self, peer, channel, message):
+        is_sent = super().transmit(peer, channel, message)
+        if is_sent:
+            kind = CHANNELS.get(channel, "other")
+            self.messages[kind] += 1
+            self.bytes[kind] += len(message)
+            if channel == VOTES_CHANNEL:
+                self.votes += sum(isinstance(said, Vote) for said in consensus_messages(channel, message))
+        return is_sent
 
 
 class LoadChain(RealChain):
@@ -206,8 +226,7 @@ def metered(meter, world_of):
 
     async def patched_work(self, function, *args, **kwargs):
         await self.work()
-        with meter.on("recovery" if function is recover_senders else "execution"):
-            return function(*args, **kwargs)
+        return meter.on("recovery" if function is recover_senders else "execution", function, *args, **kwargs)
 
     channel_label = lambda node, peer, channel, message: "transactions" if channel == MEMPOOL_CHANNEL else "consensus"  # noqa: E731
     asyncio.Handle._run = meter.wrap(label_of, run)
@@ -243,7 +262,6 @@ def measure(validators, options, verify_us):
     world = LoadWorld(plan, options.peers, meter, Load(options.rate * seconds * 2, options.rate))
     with silent_logs(), metered(meter, lambda: world):
         world.run()
-    meter.stop()
     return figures(world, meter, validators, verify_us)
 
 
@@ -254,7 +272,7 @@ def figures(world, meter, validators, verify_us):
     node_heights = validators * len(heights)
     node_transactions = validators * transactions
     seconds = (world.now_ms - world.began_ms) / 1_000
-    cpu = {label: spent for label, spent in meter.seconds.items() if label != SIMULATOR}
+    cpu = meter.seconds()
     cpu["signatures of validators"] = world.verified * verify_us / 1e6
     mesh = world.mesh
     latency, decide = quantiles(world.latency_ms, n=20), quantiles(world.decide_ms, n=20)
