@@ -14,7 +14,7 @@ from cybermiles.mempool.reasons import Reasons, State, TransactionStatus
 from cybermiles.sponsorship.lane import NOTHING_PROMISED, covered_gas
 from cybermiles.sponsorship.layout import changes_of
 from cybermiles.types.account import EMPTY_ACCOUNT
-from cybermiles.types.events import TransactionAdmitted, TransactionDropped
+from cybermiles.types.events import TransactionDropped, TransactionsAdmitted
 from cybermiles.types.primitives import Hash32
 from cybermiles.types.transaction import recover_senders
 
@@ -71,7 +71,9 @@ class MempoolService:
         self._served = ServedSenders()
         self._reasons = Reasons(pool.limits.reasons_seconds, pool.limits.max_reasons)
         self._arrival = asyncio.Event()
-        self._listeners: list[Callable[[Transaction], None]] = []
+        self._listeners: list[Callable[[Sequence[Transaction]], None]] = []
+        self._admitted: list[Transaction] = []
+        """Not told of yet."""
         self.refused_count = 0
         """Transactions refused at the door since the start."""
 
@@ -80,8 +82,8 @@ class MempoolService:
         """The pool, for reading."""
         return self._pool
 
-    def listen(self, listener: Callable[[Transaction], None]) -> None:
-        """Have the listener called, in the pool's task, for each transaction that is admitted from now on."""
+    def listen(self, listener: Callable[[Sequence[Transaction]], None]) -> None:
+        """Have the listener called, in the pool's task, with the transactions that are admitted from now on."""
         self._listeners.append(listener)
 
     def lookup(self, tx_hash: Hash32) -> Transaction | None:
@@ -113,9 +115,11 @@ class MempoolService:
         if fresh:
             await self._threads.run(recover_senders, fresh)
         state, now = self._head(), self._now()
-        return [
+        results = [
             result if isinstance(result, InvalidTransaction) else self._admit(result, state, now) for result in decoded
         ]
+        self._tell()
+        return results
 
     def candidates(self) -> Sequence[Transaction]:
         """Return what a block built now should try, in order."""
@@ -196,12 +200,20 @@ class MempoolService:
         except InvalidTransaction as error:
             self._reject(transaction.hash, error)
             return error
-        self._drop(dropped, now)
-        self._arrival.set()
-        self._publish(TransactionAdmitted(transaction))
-        for listener in self._listeners:
-            listener(transaction)
+        if dropped:
+            self._tell()
+            self._drop(dropped, now)
+        self._admitted.append(transaction)
         return transaction.hash
+
+    def _tell(self) -> None:
+        """Tell of the transactions that were admitted since the last time."""
+        if self._admitted:
+            admitted, self._admitted = tuple(self._admitted), []
+            self._arrival.set()
+            self._publish(TransactionsAdmitted(admitted))
+            for listener in self._listeners:
+                listener(admitted)
 
     def _is_sponsored(self, transaction: Transaction, state: StateReader, now: int) -> bool:
         promised = self._pool.promised_before(transaction)

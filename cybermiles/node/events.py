@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from cybermiles.types.block import Block
     from cybermiles.types.events import Event
 
-UNREAD_EVENTS = 65_536
-"""Events the RPC server may be behind; a burst of admitted transactions is one event each."""
+UNREAD_EVENTS = 16_384
+"""Events the RPC server may be behind; transactions that arrive together are one."""
 
 
 class CommittedBlocks:

@@ -19,7 +19,7 @@ from cybermiles.p2p.metrics import P2PMetrics
 from cybermiles.rpc.metrics import RpcMetrics
 from cybermiles.runtime.metrics import Counter, Gauge, Histogram, Registry, counter, gauge, histogram
 from cybermiles.storage.metrics import StorageMetrics, directory_bytes
-from cybermiles.types.events import TransactionAdmitted, TransactionDropped
+from cybermiles.types.events import TransactionDropped, TransactionsAdmitted
 from cybermiles.types.evidence import decode_evidence
 
 if TYPE_CHECKING:
@@ -228,9 +228,10 @@ async def count_events(metrics: NodeMetrics, subscribe: Callable[[], AsyncIterab
     pool = metrics.mempool
     while True:
         async for event in subscribe():
-            if isinstance(event, TransactionAdmitted):
-                pool.admitted_txs_total.inc()
-                pool.tx_size_bytes.observe(len(event.transaction.raw))
+            if isinstance(event, TransactionsAdmitted):
+                pool.admitted_txs_total.inc(by=len(event.transactions))
+                for transaction in event.transactions:
+                    pool.tx_size_bytes.observe(len(transaction.raw))
             elif isinstance(event, TransactionDropped):
                 pool.evicted_txs_total.inc()
         metrics.process.events_lost_total.inc()

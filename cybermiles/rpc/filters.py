@@ -20,6 +20,8 @@ from cybermiles.rpc.logs import find_logs, log_search, resolve_range, too_many_l
 from cybermiles.rpc.quantities import encode_data
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cybermiles.rpc.config import RpcLimits
     from cybermiles.rpc.jsonrpc import Json
     from cybermiles.rpc.logs import LogQuery
@@ -104,10 +106,10 @@ class FilterRegistry:
         """Remove a filter; False where there is none."""
         return self._filters.pop(filter_id, None) is not None
 
-    def admitted(self, tx_hash: Hash32) -> None:
-        """Note a transaction that entered the pool."""
-        self._admitted.append(tx_hash)
-        self._admissions += 1
+    def admitted(self, hashes: Sequence[Hash32]) -> None:
+        """Note transactions that entered the pool."""
+        self._admitted.extend(hashes)
+        self._admissions += len(hashes)
 
     def taken_back(self, height: int) -> None:
         """Let block and log filters go on from `height`: what they answered above is of no block any more."""

@@ -18,7 +18,7 @@ from cybermiles.rpc.jsonrpc import INVALID_PARAMS, LIMIT_EXCEEDED, RpcError, enc
 from cybermiles.rpc.pacing import give_way
 from cybermiles.rpc.quantities import encode_data
 from cybermiles.rpc.serializers import progress_fields
-from cybermiles.types.events import BlockCommitted, TransactionAdmitted
+from cybermiles.types.events import BlockCommitted, TransactionsAdmitted
 from cybermiles.types.primitives import ZERO_HASH
 
 if TYPE_CHECKING:
@@ -139,9 +139,9 @@ class SubscriptionHub:
             self._publish_head(event)
             self._publish_progress()
             await self._publish_logs(event)
-        elif isinstance(event, TransactionAdmitted):
-            self._filters.admitted(event.transaction.hash)
-            self._publish_transaction(event)
+        elif isinstance(event, TransactionsAdmitted):
+            self._filters.admitted([transaction.hash for transaction in event.transactions])
+            self._publish_transactions(event)
 
     def _of(self, kind: Kind) -> list[tuple[str, _Subscription]]:
         return [(key, entry) for key, entry in self._by_kind[kind].items() if entry.is_active]
@@ -164,16 +164,17 @@ class SubscriptionHub:
         for key, entry in self._of(Kind.SYNCING):
             entry.connection.push(encode_notification(key, encoded))
 
-    def _publish_transaction(self, event: TransactionAdmitted) -> None:
-        encoded: dict[bool, bytes] = {}
-        for key, entry in self._of(Kind.PENDING_TRANSACTIONS):
-            full = entry.full_transactions
-            if full not in encoded:
-                transaction = event.transaction
-                encoded[full] = orjson.dumps(
-                    self._serializer.pooled(transaction) if full else encode_data(transaction.hash)
-                )
-            entry.connection.push(encode_notification(key, encoded[full]))
+    def _publish_transactions(self, event: TransactionsAdmitted) -> None:
+        subscribers = self._of(Kind.PENDING_TRANSACTIONS)
+        for transaction in event.transactions if subscribers else ():
+            encoded: dict[bool, bytes] = {}
+            for key, entry in subscribers:
+                full = entry.full_transactions
+                if full not in encoded:
+                    encoded[full] = orjson.dumps(
+                        self._serializer.pooled(transaction) if full else encode_data(transaction.hash)
+                    )
+                entry.connection.push(encode_notification(key, encoded[full]))
 
     async def _publish_logs(self, event: BlockCommitted) -> None:
         if not any(event.logs):

@@ -22,10 +22,11 @@ class BlockCommitted:
 
 
 @dataclass(frozen=True, slots=True)
-class TransactionAdmitted:
-    """The pool took a transaction that can execute now or later."""
+class TransactionsAdmitted:
+    """The pool took transactions, which can execute now or later."""
 
-    transaction: Transaction
+    transactions: tuple[Transaction, ...]
+    """At least one, in the order of their admission."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,4 +37,4 @@ class TransactionDropped:
     reason: str
 
 
-Event: TypeAlias = BlockCommitted | TransactionAdmitted | TransactionDropped
+Event: TypeAlias = BlockCommitted | TransactionsAdmitted | TransactionDropped

@@ -47,7 +47,7 @@ from cybermiles.types import rlp
 from cybermiles.types.block import Block, ConsensusData
 from cybermiles.types.block_logs import BlockLogs, encode_block_logs
 from cybermiles.types.commit import EMPTY_COMMIT
-from cybermiles.types.events import BlockCommitted, TransactionAdmitted
+from cybermiles.types.events import BlockCommitted, TransactionsAdmitted
 from cybermiles.types.header import Header
 from cybermiles.types.primitives import (
     EMPTY_CODE_HASH,
@@ -364,7 +364,7 @@ class FakePool:
         if transaction.nonce < self.least_nonce:
             raise NonceTooLow(f"nonce too low: next nonce {self.least_nonce}, tx nonce {transaction.nonce}")
         self.pooled[transaction.hash] = transaction
-        self.events.publish(TransactionAdmitted(transaction))
+        self.events.publish(TransactionsAdmitted((transaction,)))
         return transaction.hash
 
     async def submit_batch(self, raws):

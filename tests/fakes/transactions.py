@@ -60,5 +60,5 @@ class FakePool:
         if self.clock is not None:
             self.admitted_at[transaction.hash] = self.clock.ms
         for listener in self._listeners:
-            listener(transaction)
+            listener((transaction,))
         return transaction.hash

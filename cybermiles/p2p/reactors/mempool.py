@@ -96,8 +96,8 @@ class TransactionPool(Protocol):
         """Admit many; each result is the hash or why it was refused, in order."""
         ...
 
-    def listen(self, listener: Callable[[Transaction], None]) -> None:
-        """Have the listener called for each transaction that is admitted from now on."""
+    def listen(self, listener: Callable[[Sequence[Transaction]], None]) -> None:
+        """Have the listener called with the transactions that are admitted from now on."""
         ...
 
 
@@ -220,9 +220,10 @@ class MempoolReactor:
                     self._take(sender, Hash32(keccak256(raw)), raw)
         self._news.tell()
 
-    def _admitted(self, transaction: Transaction) -> None:
+    def _admitted(self, transactions: Sequence[Transaction]) -> None:
         if not self._is_catching_up():
-            self._policy.admitted(_announcement(transaction))
+            for transaction in transactions:
+                self._policy.admitted(_announcement(transaction))
             self._news.tell()
 
     # Receiving

@@ -12,7 +12,7 @@ from cybermiles.mempool.pool import Pool
 from cybermiles.mempool.reasons import State
 from cybermiles.mempool.service import MempoolService
 from cybermiles.runtime.clock import ManualClock
-from cybermiles.types.events import TransactionAdmitted, TransactionDropped
+from cybermiles.types.events import TransactionDropped, TransactionsAdmitted
 from cybermiles.vm.rules import ChainRules, Fork
 from tests.factories import ADDRESSES, KEYS, PAID, MemoryChain, sign
 
@@ -66,7 +66,18 @@ async def test_a_batch_is_answered_in_order_with_one_hand_over(setup):
     assert "812345 is over the free limit" in str(results[2])
     assert "invalid chain id" in str(results[3])
     assert setup.threads.calls == 1
-    assert [type(event) for event in setup.events] == [TransactionAdmitted] * 2
+    (told,) = setup.events
+    assert [transaction.hash for transaction in told.transactions] == [results[0], results[4]]
+
+
+@pytest.mark.asyncio
+async def test_a_transaction_is_told_of_before_what_replaces_it(setup):
+    first, second = wire(0, 0, price=PAID), wire(0, 0, price=2 * PAID)
+    hashes = await setup.service.submit_batch([first, second])
+    assert [type(event) for event in setup.events] == [TransactionsAdmitted, TransactionDropped, TransactionsAdmitted]
+    admitted, dropped, replacing = setup.events
+    assert [tx.hash for tx in admitted.transactions] == [dropped.hash] == [hashes[0]]
+    assert [tx.hash for tx in replacing.transactions] == [hashes[1]]
 
 
 @pytest.mark.asyncio
@@ -150,7 +161,7 @@ async def test_the_head_states_nonce_rules_out_old_transactions(setup):
 @pytest.mark.asyncio
 async def test_gossip_hears_of_each_admitted_transaction_once_and_can_look_it_up(setup):
     heard = []
-    setup.service.listen(heard.append)
+    setup.service.listen(heard.extend)
     first, gapped = wire(0, 0), wire(0, 2)
     await setup.service.submit_batch([first, first, gapped, b"garbage"])
     assert [transaction.raw for transaction in heard] == [first, gapped]

@@ -23,7 +23,7 @@ from cybermiles.node.metrics import (
 from cybermiles.rpc.metrics import RequestCounter
 from cybermiles.rpc.ports import SyncProgress
 from cybermiles.runtime.clock import ManualClock
-from cybermiles.types.events import TransactionAdmitted, TransactionDropped
+from cybermiles.types.events import TransactionDropped, TransactionsAdmitted
 from cybermiles.types.evidence import duplicate_vote
 from cybermiles.types.proposal import SignedProposal
 from cybermiles.types.validator import Validator, ValidatorSet
@@ -185,7 +185,7 @@ def test_requests_are_counted_by_method_and_outcome():
 async def test_the_pools_events_are_counted_and_a_gap_is_too():
     metrics = create_metrics()
     transaction = sign_transaction(0)
-    subscriptions = [[TransactionAdmitted(transaction), TransactionDropped(transaction.hash, "expired")], []]
+    subscriptions = [[TransactionsAdmitted((transaction,) * 2), TransactionDropped(transaction.hash, "expired")], []]
 
     async def subscribe():
         for event in subscriptions.pop(0):
@@ -193,9 +193,9 @@ async def test_the_pools_events_are_counted_and_a_gap_is_too():
 
     with pytest.raises(IndexError):
         await count_events(metrics, subscribe)
-    assert value(metrics, "cmt_mempool_admitted_txs_total") == 1
+    assert value(metrics, "cmt_mempool_admitted_txs_total") == 2
     assert value(metrics, "cmt_mempool_evicted_txs_total") == 1
-    assert value(metrics, "cmt_mempool_tx_size_bytes_sum") == len(transaction.raw)
+    assert value(metrics, "cmt_mempool_tx_size_bytes_sum") == 2 * len(transaction.raw)
     assert value(metrics, "cmt_node_events_lost_total") == 2
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from cybermiles.rpc.config import RpcLimits
 from cybermiles.rpc.filters import PENDING_HASHES_KEPT, IdSource
-from cybermiles.types.events import BlockCommitted, TransactionAdmitted
+from cybermiles.types.events import BlockCommitted, TransactionsAdmitted
 from tests.fakes.rpc import CONTRACT, TOPIC, FakeNode, hexed, log, outcome, sign_transaction
 
 MISSING = {"code": -32000, "message": "filter not found"}
@@ -74,12 +74,11 @@ async def test_a_log_filter_over_a_limit_answers_in_parts_and_gets_past_a_block_
 @pytest.mark.asyncio
 async def test_a_pending_filter_answers_hashes_since_it_was_made():
     node = FakeNode()
-    await node.hub.publish(TransactionAdmitted(sign_transaction(1)))
+    await node.hub.publish(TransactionsAdmitted((sign_transaction(1),)))
     own = await node.result("eth_newPendingTransactionFilter")
     later = await node.result("eth_newPendingTransactionFilter")
     transactions = [sign_transaction(2), sign_transaction(3)]
-    for transaction in transactions:
-        await node.hub.publish(TransactionAdmitted(transaction))
+    await node.hub.publish(TransactionsAdmitted(tuple(transactions)))
     assert await node.result("eth_getFilterChanges", own) == [hexed(tx.hash) for tx in transactions]
     assert await node.result("eth_getFilterChanges", own) == []
     assert len(await node.result("eth_getFilterChanges", later)) == 2
@@ -90,7 +89,7 @@ def test_a_pending_filter_that_nobody_polls_does_not_grow():
     filters = node.hub._filters
     own = filters.add_pending("127.0.0.1")
     for number in range(PENDING_HASHES_KEPT + 10):
-        filters.admitted(number.to_bytes(32))
+        filters.admitted([number.to_bytes(32)])
     kept = filters._new_hashes(filters._get(own))
     assert len(kept) == PENDING_HASHES_KEPT
     assert kept[0] == hexed((10).to_bytes(32))

@@ -78,7 +78,7 @@ async def test_filter_changes_have_the_specified_shape(specification):
     ]
     transaction = sign_transaction(6)
     node.commit([transaction], [outcome(transaction, logs=[log()])])
-    node.hub._filters.admitted(transaction.hash)
+    node.hub._filters.admitted([transaction.hash])
     for filter_id in filters:
         changes = await node.result("eth_getFilterChanges", filter_id)
         assert len(changes) == 1

@@ -9,7 +9,7 @@ from cybermiles.rpc.config import RpcLimits
 from cybermiles.rpc.ports import SyncProgress
 from cybermiles.rpc.serializers import Serializer
 from cybermiles.rpc.subscriptions import Kind
-from cybermiles.types.events import BlockCommitted, TransactionAdmitted, TransactionDropped
+from cybermiles.types.events import BlockCommitted, TransactionDropped, TransactionsAdmitted
 from tests.fakes.rpc import CONTRACT, STRANGER, TOPIC, FakeNode, hexed, log, outcome, sign_transaction
 
 
@@ -80,11 +80,11 @@ async def test_pending_transactions_are_hashes_or_whole():
     node, peer = FakeNode(), Peer()
     hashes = await subscribe(node, peer, "newPendingTransactions")
     whole = await subscribe(node, peer, "newPendingTransactions", True)
-    transaction = sign_transaction(6)
-    await node.hub.publish(TransactionAdmitted(transaction))
+    transaction, other = sign_transaction(6), sign_transaction(7)
+    await node.hub.publish(TransactionsAdmitted((transaction, other)))
     await node.hub.publish(TransactionDropped(transaction.hash, "replaced"))
-    assert peer.results(hashes) == [hexed(transaction.hash)]
-    assert [entry["hash"] for entry in peer.results(whole)] == [hexed(transaction.hash)]
+    assert peer.results(hashes) == [hexed(transaction.hash), hexed(other.hash)]
+    assert [entry["hash"] for entry in peer.results(whole)] == [hexed(transaction.hash), hexed(other.hash)]
 
 
 @pytest.mark.asyncio
