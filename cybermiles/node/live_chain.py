@@ -12,7 +12,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cybermiles.errors import ConfigError, InvariantViolation
+from cybermiles.errors import ConfigError, CybermilesError, InvariantViolation
 from cybermiles.node.chain_parts import build_parts
 from cybermiles.node.rollback import undo_blocks
 from cybermiles.runtime.background import Call
@@ -47,6 +47,15 @@ class _Return:
     point: ChainPoint
     then: Callable[[], None]
     done: asyncio.Future[None]
+
+    def end(self, error: CybermilesError | None) -> None:
+        """Tell who waits, if still somebody does."""
+        if self.done.done():
+            return
+        if error is None:
+            self.done.set_result(None)
+        else:
+            self.done.set_exception(error)
 
 
 class LiveChain:
@@ -121,8 +130,13 @@ class LiveChain:
         while True:
             await self._run_engine()
             wanted, self._wanted = self._wanted, None
-            if wanted is not None:
+            if wanted is None:
+                continue
+            try:
                 await self._go_back(wanted)
+            except CybermilesError as error:
+                wanted.end(error)
+                raise
 
     async def _run_engine(self) -> None:
         """Return, with the engine stopped, when blocks are to be taken back."""
@@ -148,11 +162,7 @@ class LiveChain:
             transactions, refused = _pooled(self._parts.mempool), error
             self._rebuild(self._parts.height)
         await self._parts.mempool.submit_batch(transactions)
-        if not wanted.done.done():
-            if refused is None:
-                wanted.done.set_result(None)
-            else:
-                wanted.done.set_exception(refused)
+        wanted.end(refused)
 
     def _rebuild(self, height: int) -> None:
         """Undo the blocks above a height and build the parts again, without a moment in which anybody sees half of it.
@@ -160,13 +170,14 @@ class LiveChain:
         Raises ConfigError where they cannot be undone, before anything is changed.
         """
         old, foundation = self._parts, self._foundation
+        undone = old.height - height
         undo_blocks(old.database, foundation.directory, foundation.document, foundation.log_directory, height)
         old.signer.close()
         self._parts = build_parts(foundation, self)
         self._parts.database.hold_states(self._held_from)
         for follower in self._followers:
             follower(self._parts)
-        log.info("blocks_taken_back", height=height, blocks=old.height - height)
+        log.info("blocks_taken_back", height=height, blocks=undone)
 
 
 def _pooled(mempool: MempoolService) -> tuple[bytes, ...]:

@@ -44,6 +44,7 @@ def undo_blocks(
     data.replace(MARK, b"")
     data.sync(MARK)
     data.sync_names()
+    data.close()
     if head is not None and head.height > height:
         roll_back_to(database, height)
     finish_undoing(Database(database.store), directory, document, log_directory)
