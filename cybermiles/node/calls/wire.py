@@ -17,9 +17,11 @@ from __future__ import annotations
 import io
 import pickle
 import struct
+import sys
 from dataclasses import is_dataclass
 from enum import Enum, IntEnum
 from fractions import Fraction
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from cybermiles.errors import CybermilesError, ProtocolViolation, restore_error
@@ -178,28 +180,61 @@ def unpickled(payload: bytes) -> Any:  # noqa: ANN401  (whatever the job's type 
         raise ProtocolViolation(f"a call worker's answer cannot be read: {type(error).__name__}") from error
 
 
-_FOREIGN: dict[tuple[str, str], type] = {
-    ("builtins", "set"): set,
-    ("builtins", "frozenset"): frozenset,
-    ("builtins", "bytearray"): bytearray,
-    ("fractions", "Fraction"): Fraction,
-}
 _OWN = "cybermiles."
 
 
 class _ValuesOnly(pickle.Unpickler):
-    """Finds nothing that does anything when it is made."""
+    """Finds nothing that does anything when it is made, and nothing that can be changed.
+
+    A pickle can call what it finds, make it without its constructor, and set attributes of what is on its stack: of a
+    class, too. So it is given stand-ins of the classes, which make values and have no attributes to set.
+    """
 
     def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401  (as its base class)
-        if (module, name) in _FOREIGN:
-            return _FOREIGN[module, name]
-        if module == restore_error.__module__ and name == restore_error.__name__:
-            return restore_error
-        if module.startswith(_OWN) and "." not in name:
-            found = super().find_class(module, name)
-            if isinstance(found, type) and _is_value(found):
-                return found
-        raise ProtocolViolation(f"a call worker answered with {module}.{name}, which is no value")
+        if (module, name) == (restore_error.__module__, restore_error.__name__):
+            return _restored_error
+        stand_in = _stand_in(module, name)
+        if stand_in is None:
+            raise ProtocolViolation(f"a call worker answered with {module}.{name}, which is no value")
+        return stand_in
+
+
+class _StandIn(type):
+    """The metaclass of what stands for a class while a pickle is read."""
+
+    real: type
+
+    def __call__(cls, *arguments: Any) -> Any:  # noqa: ANN401
+        if issubclass(cls.real, Enum) or (cls.real is Fraction and all(type(part) is int for part in arguments)):
+            return cls.real(*arguments)
+        raise ProtocolViolation(f"a call worker's answer calls {cls.__name__}")
+
+    def __setattr__(cls, name: str, value: object) -> None:
+        raise ProtocolViolation(f"a call worker's answer sets {cls.__name__}.{name}")
+
+
+@cache
+def _stand_in(module: str, name: str) -> type | None:
+    """Return what stands for a class of values, None where the name is no such class of a module that is loaded."""
+    if (module, name) != (Fraction.__module__, Fraction.__name__) and not module.startswith(_OWN):
+        return None
+    kind = getattr(sys.modules.get(module), name, None)
+    if not isinstance(kind, type) or not (kind is Fraction or _is_value(kind)):
+        return None
+    is_bytes = issubclass(kind, bytes)
+
+    def make(_cls: type, *arguments: Any) -> Any:  # noqa: ANN401
+        if is_bytes and not all(isinstance(part, bytes) for part in arguments):
+            raise ProtocolViolation(f"a call worker's answer makes {name} of no bytes")
+        return kind.__new__(kind, *arguments)
+
+    return _StandIn(name, (), {"__slots__": (), "__new__": make, "real": kind})
+
+
+def _restored_error(kind: object, arguments: tuple[object, ...], fields: dict[str, object]) -> CybermilesError:
+    if isinstance(kind, _StandIn) and issubclass(kind.real, CybermilesError):
+        return restore_error(kind.real, arguments, fields)
+    raise ProtocolViolation("a call worker's answer raises what is no error")
 
 
 def _is_value(kind: type) -> bool:
