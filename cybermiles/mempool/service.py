@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING
 
 from cybermiles.chain.predeploys import FEES
 from cybermiles.crypto.hashing import keccak256
@@ -11,12 +11,12 @@ from cybermiles.errors import AlreadyKnown, InvalidSignature, InvalidTransaction
 from cybermiles.mempool.admission import check_account, check_frozen
 from cybermiles.mempool.ordering import ServedSenders, select
 from cybermiles.mempool.reasons import Reasons, State, TransactionStatus
+from cybermiles.mempool.recovery import SenderRecovery
 from cybermiles.sponsorship.lane import NOTHING_PROMISED, covered_gas
 from cybermiles.sponsorship.layout import changes_of
 from cybermiles.types.account import EMPTY_ACCOUNT
 from cybermiles.types.events import TransactionDropped, TransactionsAdmitted
 from cybermiles.types.primitives import Hash32
-from cybermiles.types.transaction import recover_senders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cybermiles.execution.outcome import BlockOutcome
     from cybermiles.mempool.admission import Admission
     from cybermiles.mempool.pool import Dropped, Pool
+    from cybermiles.mempool.recovery import Threads
     from cybermiles.runtime.clock import Clock
     from cybermiles.state.reader import StateReader
     from cybermiles.types.block import Block
@@ -31,19 +32,8 @@ if TYPE_CHECKING:
     from cybermiles.types.primitives import Address
     from cybermiles.types.transaction import Transaction
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
 CANDIDATE_GAS_FACTOR = 4
 """Candidates ask for this many times a block's gas, because blocks count gas used and not gas limits."""
-
-
-class Threads(Protocol):
-    """Where signatures are recovered."""
-
-    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call the function in a thread."""
-        ...
 
 
 class MempoolService:
@@ -65,7 +55,7 @@ class MempoolService:
         self._admission = admission
         self._head = head
         self._clock = clock
-        self._threads = threads
+        self._recovery = SenderRecovery(threads)
         self._publish = publish
         self._frozen = frozen
         self._served = ServedSenders()
@@ -113,7 +103,7 @@ class MempoolService:
         decoded = [self._decode(raw, state, now) for raw in raws]
         fresh = [d for d in decoded if not isinstance(d, InvalidTransaction) and not d.has_sender]
         if fresh:
-            await self._threads.run(recover_senders, fresh)
+            await self._recovery.recover(fresh)
         state, now = self._head(), self._now()
         results = [
             result if isinstance(result, InvalidTransaction) else self._admit(result, state, now) for result in decoded
