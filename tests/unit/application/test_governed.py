@@ -142,6 +142,25 @@ async def test_two_applications_change_a_parameter_at_one_height():
 
 
 @pytest.mark.asyncio
+async def test_after_blocks_were_taken_back_another_change_counts_though_it_is_the_first_again():
+    views = []
+    for value in ("50", "60"):
+        network = Network()
+        await network.block(
+            network.govern(5, "proposeParam", "free_slots_per_block", value, 0, "t", "r", 0, value=10 * CMT)
+        )
+        await network.pass_()
+        await network.block(seconds=TIMELOCK)
+        views.append(network)
+    first, second = views
+    view = ChainView(first.databases[0], DEVNET_ID, first.document.params, tuple)
+    assert view.params.free_slots_per_block == 50
+    view.look_at(second.databases[0], tuple)
+    assert view.params.free_slots_per_block == 60
+    assert view.params_at(view.head_height()).free_slots_per_block == 60
+
+
+@pytest.mark.asyncio
 async def test_what_happens_in_no_transaction_is_found_by_its_address_and_gone_with_its_block():
     network = Network()
     await network.block(network.govern(5, "proposeSignal", "t", "r", 0, value=10 * CMT))

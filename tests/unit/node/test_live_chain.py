@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import shutil
 import threading
 import weakref
@@ -346,5 +345,5 @@ async def cycle(node):
 
 def resources():
     """Open files but LevelDB's, which come and go, threads and tasks."""
-    files = [os.readlink(entry) for entry in Path("/proc/self/fd").iterdir() if os.path.lexists(entry)]
-    return sum("/chain/" not in name for name in files), threading.active_count(), len(asyncio.all_tasks())
+    files = [entry.readlink() for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink()]
+    return sum("chain" not in file.parts for file in files), threading.active_count(), len(asyncio.all_tasks())

@@ -3,7 +3,8 @@
 import pytest
 
 from cybermiles.rpc.config import RpcLimits
-from cybermiles.rpc.filters import PENDING_HASHES_KEPT, IdSource
+from cybermiles.rpc.filters import PENDING_HASHES_KEPT, FilterRegistry, IdSource
+from cybermiles.rpc.serializers import Serializer
 from cybermiles.types.events import BlockCommitted, TransactionsAdmitted
 from tests.fakes.rpc import CONTRACT, TOPIC, FakeNode, hexed, log, outcome, sign_transaction
 
@@ -158,3 +159,26 @@ def test_ids_are_quantities_that_depend_on_the_secret():
     assert int(first, 16) >> 100
     assert IdSource(b"a").next() == first
     assert IdSource(b"b").next() != first
+
+
+@pytest.mark.asyncio
+async def test_filters_go_on_where_blocks_were_taken_back():
+    node = FakeNode()
+    filters = FilterRegistry(
+        node.chain,
+        node.executor,
+        serializer=Serializer(),
+        limits=RpcLimits(),
+        ids=IdSource(bytes(32)),
+        clock=node.clock,
+    )
+    blocks, pending = filters.add_blocks(""), filters.add_pending("")
+    first = node.commit()
+    node.commit()
+    assert len(await filters.changes(blocks)) == 2
+    filters.admitted(first.hash)
+    filters.taken_back(first.height)
+    assert await filters.changes(blocks) == [hexed(node.chain.header(first.height + 1).hash)]
+    filters.taken_back(first.height + 5)
+    assert await filters.changes(blocks) == []
+    assert await filters.changes(pending) == [hexed(first.hash)]
