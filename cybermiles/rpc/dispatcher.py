@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from cybermiles.errors import CybermilesError
 from cybermiles.rpc.absent_methods import not_served
 from cybermiles.rpc.errors import to_rpc_error
+from cybermiles.rpc.jobs import CALLER
 from cybermiles.rpc.jsonrpc import (
     INTERNAL_ERROR,
     LIMIT_EXCEEDED,
@@ -66,6 +67,7 @@ class Dispatcher:
 
     async def handle(self, body: bytes, context: Context) -> bytes | None:
         """Return the answer to a body, None where only notifications were in it. Never raises."""
+        CALLER.set(context.remote)
         try:
             self._spend(len(body) // BYTES_PER_WEIGHT, context)
             message = decode(body, self._limits)

@@ -7,6 +7,7 @@ adding such a read adds a class and no method anywhere else.
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from cybermiles.rpc.ports import ChainReader
@@ -14,6 +15,9 @@ from cybermiles.rpc.ports import ChainReader
 if TYPE_CHECKING:
     from cybermiles.execution.parent import Chain, Parent
     from cybermiles.execution.replay import Replay
+
+CALLER: ContextVar[str] = ContextVar("caller", default="")
+"""The address that the request being answered comes from: an executor that is asked for too much shares by it."""
 
 T_co = TypeVar("T_co", covariant=True)
 

@@ -13,7 +13,7 @@ class CallMetrics:
 
     jobs_total: Counter = counter("outcome")
     """Jobs by how they ended: "answered" (with a result or an error for the caller), "fault", "timeout", "memory",
-    "crash", "busy" (refused)."""
+    "crash", "abandoned" (its caller went, and it was cut off), "busy" (refused, or sent away for another caller's)."""
     seconds: Histogram = histogram()
     """What a job took its worker."""
     waiting: Gauge = gauge()

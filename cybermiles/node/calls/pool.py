@@ -1,7 +1,7 @@
 """`rpc.ports.Executor` over worker processes: a bounded queue, and a thread for each, which replaces it too.
 
-    event loop ──job──► queue ──► thread ──► CallProcess      a worker that must be killed costs the caller whose job it
-                                     └── reads ◄──┘           had an error, and nobody else anything but the wait
+    event loop ──job──► FairQueue ──► thread ──► CallProcess  a worker that must be killed costs the caller whose job it
+                                         └── reads ◄──┘       had an error, and nobody else anything but the wait
 
 Killing is how every limit ends that a job does not keep by itself. A thread blocks in its socket, so it takes the
 interpreter from the event loop for the microseconds a read lasts and no longer.
@@ -10,17 +10,17 @@ interpreter from the event loop for the microseconds a read lasts and no longer.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 from concurrent.futures import Future
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cybermiles.node.calls.process import Assignment, CallProcess, WorkerFault, WorkerLost
+from cybermiles.node.calls.queue import FairQueue
 from cybermiles.node.calls.worker import setup_of
 from cybermiles.rpc.call_jobs import CALLS, JobExecutor
+from cybermiles.rpc.jobs import CALLER
 from cybermiles.rpc.ports import ExecutionTimeout, Overloaded
 from cybermiles.runtime.logging import get_logger
 
@@ -43,13 +43,16 @@ SPARED_CPUS = 2
 """Left to consensus, execution and the event loop where there are more."""
 LOOK_SECONDS = 1
 """How often an idle worker is looked after."""
+ABANDONED_SECONDS = 2
+"""What a job may still take whose caller is gone; a new worker costs about as much as that."""
 FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 0.25, 16.0
 """Between attempts to start a worker that will not."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Task:
     job: Job[Any]
+    caller: str
     seconds: int
     limit: str
     expires: float
@@ -68,13 +71,14 @@ class CallPool(JobExecutor):
         self._limits = limits
         self._clock = clock
         self._metrics = metrics
-        self._tasks: SimpleQueue[_Task | None] = SimpleQueue()
-        self._waiting = 0
+        self._tasks: FairQueue[_Task] = FairQueue(limits.call_queue_max)
         self._epoch = 0
         self._closing = Event()
         self._lock = Lock()
         self._processes: dict[int, CallProcess] = {}
         """Alive, by process id; under the lock."""
+        self._running: dict[_Task, CallProcess] = {}
+        """Under the lock."""
         count = limits.call_workers or default_workers(_cpus())
         self._threads = [Thread(target=self._keep, name=f"calls-{number}", daemon=True) for number in range(count)]
 
@@ -85,26 +89,40 @@ class CallPool(JobExecutor):
 
     async def run(self, job: Job[T]) -> T:
         limits = self._limits
-        if self._waiting >= limits.call_queue_max or self._closing.is_set():
-            self._metrics.jobs_total.inc("busy")
-            raise Overloaded(f"server busy: {self._waiting} calls are waiting (rpc.call_queue_max); try again later")
         seconds, key = limits.job_timeout_seconds, "rpc.job_timeout_seconds"
         if type(job) in CALLS:
             seconds, key = limits.call_timeout_seconds, "rpc.call_timeout_seconds"
         task = _Task(
             job=job,
+            caller=CALLER.get(),
             seconds=seconds,
             limit=f"timeout = {seconds}s, {key}",
             expires=self._clock.monotonic() + limits.handler_timeout_seconds,
             answer=Future(),
         )
-        self._waiting += 1
+        waits, evicted = self._tasks.put(task, task.caller)
+        if evicted is not None and evicted.answer.set_running_or_notify_cancel():
+            evicted.answer.set_exception(self._busy())
+        if not waits:
+            raise self._busy()
         try:
-            self._tasks.put(task)
             result: T = await asyncio.wrap_future(task.answer)
-        finally:
-            self._waiting -= 1
+        except asyncio.CancelledError:
+            if not self._tasks.drop(task, task.caller):
+                asyncio.get_running_loop().call_later(ABANDONED_SECONDS, self._cut, task)
+            raise
         return result
+
+    def _busy(self) -> Overloaded:
+        self._metrics.jobs_total.inc("busy")
+        return Overloaded(f"server busy: {len(self._tasks)} calls are waiting (rpc.call_queue_max); try again later")
+
+    def _cut(self, task: _Task) -> None:
+        """Kill the worker that still carries out a task nobody waits for."""
+        with self._lock:
+            process = self._running.pop(task, None)
+            if process is not None:
+                process.kill()
 
     def forget(self) -> None:
         """Make the workers forget what they read: committed blocks were taken back, as a development network may."""
@@ -114,7 +132,7 @@ class CallPool(JobExecutor):
         """Copy sizes into the metrics; called at each scrape."""
         with self._lock:
             processes = list(self._processes.values())
-        self._metrics.waiting.set(self._waiting)
+        self._metrics.waiting.set(len(self._tasks))
         self._metrics.workers.set(len(processes))
         self._metrics.workers_bytes.set(sum(process.memory_bytes for process in processes))
 
@@ -127,19 +145,16 @@ class CallPool(JobExecutor):
     def close(self) -> None:
         """Kill the workers, whatever they do, and end the threads; jobs that wait get an error. Again is harmless."""
         self._closing.set()
-        for _ in self._threads:
-            self._tasks.put(None)
+        waiting = self._tasks.close()
         with self._lock:
             for process in self._processes.values():
                 process.kill()
         for thread in self._threads:
             if thread.is_alive():
                 thread.join()
-        with contextlib.suppress(Empty):
-            while True:
-                task = self._tasks.get_nowait()
-                if task is not None and task.answer.set_running_or_notify_cancel():
-                    task.answer.set_exception(Overloaded("server busy: the node is stopping"))
+        for task in waiting:
+            if task.answer.set_running_or_notify_cancel():
+                task.answer.set_exception(Overloaded("server busy: the node is stopping"))
 
     def _keep(self) -> None:
         """Keep one worker alive and busy until the pool closes."""
@@ -149,14 +164,15 @@ class CallPool(JobExecutor):
                 self._lose(process)
                 process = self._start()
                 continue
-            with contextlib.suppress(Empty):
-                task = self._tasks.get(timeout=LOOK_SECONDS)
-                if task is None:
-                    break
-                if process.is_alive() and task.answer.set_running_or_notify_cancel():
-                    self._carry_out(process, task)
-                elif not task.answer.cancelled():
-                    self._tasks.put(task)
+            taken = self._tasks.take(LOOK_SECONDS)
+            if taken is None:
+                continue
+            task, caller = taken
+            if not process.is_alive() and self._tasks.give_back(task, caller):
+                continue
+            if task.answer.set_running_or_notify_cancel():
+                self._carry_out(process, task)
+            self._tasks.done(caller)
         self._lose(process)
 
     def _start(self) -> CallProcess | None:
@@ -201,14 +217,19 @@ class CallPool(JobExecutor):
         assignment = Assignment(job=task.job, seconds=seconds, limit=task.limit, epoch=self._epoch)
         outcome, result = "answered", None
         error: Exception | None = None
+        with self._lock:
+            self._running[task] = process
         try:
             result = process.run(assignment)
         except WorkerLost as lost:
             outcome, error = lost.outcome, lost.reason
-            if not self._closing.is_set():
+            if not self._closing.is_set() and task in self._running:
                 log.warning("call_worker_killed", pid=process.pid, why=outcome, job=type(task.job).__name__)
         except Exception as raised:  # noqa: BLE001  (whatever a job or the store raises is its caller's to see)
             outcome, error = "fault" if isinstance(raised, WorkerFault) else outcome, raised
+        with self._lock:
+            if self._running.pop(task, None) is None:
+                outcome = "abandoned"
         self._metrics.jobs_total.inc(outcome)
         self._metrics.seconds.observe(self._clock.monotonic() - started)
         if error is None:

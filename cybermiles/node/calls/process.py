@@ -5,6 +5,7 @@ Everything here blocks and belongs to one thread of the pool, save `kill`, which
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -67,8 +68,11 @@ class CallProcess:
         self._clock = clock
         self._deadline = clock.monotonic() + START_SECONDS
         ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = _spawn(theirs.fileno())
+        with contextlib.ExitStack() as opened:
+            opened.enter_context(ours)
+            with theirs:
+                self._process = _spawn(theirs.fileno())
+            opened.pop_all()
         self._channel = Channel(ours, setup.result_max_bytes + FRAME_OVERHEAD, self._remaining)
 
     def prepare(self) -> None:
@@ -100,19 +104,27 @@ class CallProcess:
         return pages * os.sysconf("SC_PAGE_SIZE")
 
     def run(self, assignment: Assignment) -> Any:  # noqa: ANN401  (what the job returns)
-        """Return what the job returns, or raise what it raises. Raises WorkerLost where the worker did not survive."""
+        """Return what the job returns, or raise what it raises. Raises WorkerLost where the worker did not survive.
+
+        Whatever else is raised, by the store or the system, ends it too: it may be in the middle of the job.
+        """
         self._deadline = self._clock.monotonic() + assignment.seconds
         moving = {key: value for key in MOVING if (value := self._store.get(key)) is not None}
         order = Order(job=assignment.job, seconds=assignment.seconds, moving=moving, epoch=assignment.epoch)
         payload = pickled(order)
+        is_idle = False
         try:
             self._channel.send(Kind.JOB, payload)
             kind, payload = self._answer_reads()
+            is_idle = True
             return _outcome(kind, payload)
         except (ProtocolViolation, TimeoutError, MemoryError, StorageError) as error:
             raise self._lost(error, assignment.limit) from None
         except _Raised as raised:
             raise raised.error from None
+        finally:
+            if not is_idle:
+                self.close()
 
     def kill(self) -> None:
         """End it now, whatever it does."""

@@ -24,6 +24,7 @@ from cybermiles.node.calls.worker import setup_of
 from cybermiles.node.job_source import LocalSource
 from cybermiles.rpc.call_jobs import Call, CreateAccessList, EstimateGas
 from cybermiles.rpc.config import RpcLimits
+from cybermiles.rpc.jobs import CALLER
 from cybermiles.rpc.jsonrpc import RpcError
 from cybermiles.rpc.ports import ExecutionAborted, ExecutionTimeout, Overloaded, StateUnavailable
 from cybermiles.runtime.clock import SystemClock
@@ -45,7 +46,11 @@ class CountingStore(MemoryStore):
     reads = 0
     broken = False
 
+    odd = False
+
     def get(self, key):
+        if self.odd and key[:1] not in (b"m", b"M"):
+            raise ZeroDivisionError
         if self.broken:
             raise StorageError("database /secret: broken")
         self.reads += 1
@@ -185,6 +190,8 @@ async def test_a_worker_killed_from_outside_is_replaced():
         second = await pool.run(Act("pid"))
         assert second != first
         doomed = asyncio.gather(pool.run(Act("loop")), return_exceptions=True)
+        while not pool._running:
+            await asyncio.sleep(0.01)
         while b"R" not in subprocess.run(["ps", "-L", "-o", "stat=", "-p", str(second)], capture_output=True).stdout:
             await asyncio.sleep(0.05)
         os.kill(second, signal.SIGKILL)
@@ -223,6 +230,59 @@ async def test_a_job_whose_caller_is_gone_is_not_begun():
         abandoned.cancel()
         await first
         assert await pool.run(Act("pid")) == pid
+
+
+@pytest.mark.asyncio
+async def test_callers_that_are_gone_leave_nothing_in_the_queue():
+    async with running(replace(SHORT, call_queue_max=3)) as pool:
+        loop = asyncio.gather(pool.run(Act("loop")), return_exceptions=True)
+        for _ in range(20):
+            abandoned = asyncio.gather(pool.run(Act("abort")), pool.run(Act("abort")))
+            await asyncio.sleep(0)
+            abandoned.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await abandoned
+        assert len(pool._tasks) == 1
+        assert await pool.run(Act("nothing")) == "nothing"
+        await loop
+
+
+@pytest.mark.asyncio
+async def test_a_job_that_runs_on_without_its_caller_is_cut_off(monkeypatch):
+    monkeypatch.setattr("cybermiles.node.calls.pool.ABANDONED_SECONDS", 0.1)
+    async with running(replace(LIMITS, job_timeout_seconds=3_600, handler_timeout_seconds=3_600)) as pool:
+        pid = await pool.run(Act("pid"))
+        abandoned = asyncio.gather(pool.run(Act("loop")))
+        while not pool._running:
+            await asyncio.sleep(0.01)
+        abandoned.cancel()
+        assert await pool.run(Act("pid")) != pid
+        assert 'outcome="abandoned"} 1.0' in pool.registry.render().decode()
+
+
+@pytest.mark.asyncio
+async def test_a_caller_that_fills_the_queue_makes_room_for_another():
+    async with running(replace(SHORT, call_queue_max=4)) as pool:
+        hog = [asyncio.ensure_future(pool.run(Act(act))) for act in ("loop", "nothing", "nothing", "nothing")]
+        while not pool._running:
+            await asyncio.sleep(0.01)
+        CALLER.set("other")
+        assert await pool.run(Act("nothing")) == "nothing"
+        ended = await asyncio.gather(*hog, return_exceptions=True)
+        assert [type(error) for error in ended] == [ExecutionTimeout, str, str, Overloaded]
+
+
+@pytest.mark.asyncio
+async def test_a_store_that_fails_oddly_leaves_no_worker_in_the_middle_of_a_job():
+    store = CountingStore()
+    async with running(store=store) as pool:
+        pid = await pool.run(Act("pid"))
+        store.odd = True
+        with pytest.raises(ZeroDivisionError):
+            await pool.run(Act("header"))
+        store.odd = False
+        assert (await pool.run(Act("header"))).height == 0
+        assert await pool.run(Act("pid")) != pid
 
 
 @pytest.mark.asyncio
