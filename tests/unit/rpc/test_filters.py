@@ -176,7 +176,7 @@ async def test_filters_go_on_where_blocks_were_taken_back():
     first = node.commit()
     node.commit()
     assert len(await filters.changes(blocks)) == 2
-    filters.admitted(first.hash)
+    filters.admitted([first.hash])
     filters.taken_back(first.height)
     assert await filters.changes(blocks) == [hexed(node.chain.header(first.height + 1).hash)]
     filters.taken_back(first.height + 5)
