@@ -23,7 +23,12 @@ STAGES = (
     ("build: choice of transactions", ("MempoolService.candidates", "select (cybermiles")),
     ("execute", ("BlockExecution.", "apply_block", "build_block", "check_block")),
     ("storage", ("Database.commit", "LevelDB.")),
-    ("admission", ("MempoolService.submit", "MempoolService._admit", "MempoolService.block_committed", "Pool.")),
+    ("hand-over between threads", ("ThreadPoolExecutor.submit", "_chain_future")),
+    ("events and metrics", ("event_bus.py", "events.py", "count_events", "BlockMetrics", "MetricWrapper")),
+    (
+        "admission",
+        ("MempoolService.submit", "MempoolService._admit", "MempoolService.block_committed", "SenderRecovery", "Pool."),
+    ),
     ("gossip of transactions", ("MempoolReactor",)),
     ("RPC", ("cybermiles/rpc/", "aiohttp/")),
     ("links", ("cybermiles/p2p/", "asyncio/streams.py", "asyncio/selector_events.py")),
