@@ -30,6 +30,7 @@ from cybermiles.rpc.jsonrpc import (
     join_batch,
     response_too_large,
 )
+from cybermiles.rpc.pacing import Turn
 from cybermiles.runtime.logging import get_logger
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class Dispatcher:
     async def _batch(self, items: list[Request | Rejected], context: Context) -> bytes | None:
         answers: list[bytes] = []
         size = 0
-        deadline = _now() + self._limits.batch_timeout_seconds
+        deadline, turn = _now() + self._limits.batch_timeout_seconds, Turn()
         for name, group in groupby(items, key=self._batched_name):
             neighbours = list(group)
             if name is not None and len(neighbours) > 1:
@@ -94,6 +95,7 @@ class Dispatcher:
                 if answer is not None:
                     answers.append(answer)
                     size += len(answer)
+                await turn.share()
         return join_batch(answers) if answers else None
 
     def _batched_name(self, item: Request | Rejected) -> str | None:

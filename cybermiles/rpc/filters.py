@@ -17,6 +17,7 @@ from cybermiles.rpc.access import is_loopback
 from cybermiles.rpc.block_references import Tag
 from cybermiles.rpc.jsonrpc import LIMIT_EXCEEDED, SERVER_ERROR, RawJson, RpcError
 from cybermiles.rpc.logs import find_logs, log_search, resolve_range, too_many_logs
+from cybermiles.rpc.pacing import collect
 from cybermiles.rpc.quantities import encode_data
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ class FilterRegistry:
         if entry.query is None:
             last = min(head, entry.cursor + min(self._limits.logs_max_blocks, BLOCK_HASHES_PER_ANSWER))
             entry.cursor = last
-            return self._block_hashes(first, last)
+            return await self._block_hashes(first, last)
         return await self._new_logs(entry, entry.query, first, head)
 
     async def logs(self, filter_id: str) -> Json:
@@ -174,9 +175,9 @@ class FilterRegistry:
         entry.cursor = self._admissions
         return [encode_data(tx_hash) for tx_hash in islice(self._admitted, start, None)]
 
-    def _block_hashes(self, first: int, last: int) -> list[Json]:
+    async def _block_hashes(self, first: int, last: int) -> list[Json]:
         headers = (self._chain.header(height) for height in range(first, last + 1))
-        return [encode_data(header.hash) for header in headers if header is not None]
+        return await collect(encode_data(header.hash) for header in headers if header is not None)
 
     async def _new_logs(self, entry: _Filter, query: LogQuery, first: int, head: int) -> Json:
         if not isinstance(query.first, Tag):

@@ -7,6 +7,7 @@ which argument it was.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, TypeVar
 
 from cybermiles.crypto.hashing import keccak256
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _SLOT_DIGITS = 64
+_HEX_DIGITS = re.compile("[0-9a-fA-F]*")
 
 
 def encode_data(data: bytes) -> str:
@@ -150,4 +152,4 @@ def _fixed(value: Json, size: int, what: str) -> bytes:
 
 def _is_hex(digits: str) -> bool:
     """Whether every character is a hex digit: `int` alone would take signs, spaces and underscores."""
-    return all(character in "0123456789abcdefABCDEF" for character in digits)
+    return _HEX_DIGITS.fullmatch(digits) is not None

@@ -32,6 +32,11 @@ if TYPE_CHECKING:
     from cybermiles.rpc.ports import NodeInfo
     from cybermiles.rpc.serializers import Serializer
     from cybermiles.types.events import Event
+    from cybermiles.types.receipt import Log
+
+
+WORK_PER_TURN, PUSH_WORK = 2_000, 30
+"""Logs compared before other tasks get their turn, about two milliseconds; and how many a push counts for."""
 
 
 class Kind(StrEnum):
@@ -177,25 +182,38 @@ class SubscriptionHub:
                 entry.connection.push(encode_notification(key, encoded[full]))
 
     async def _publish_logs(self, event: BlockCommitted) -> None:
-        if not any(event.logs):
-            return
-        matching: dict[LogQuery, list[bytes]] = {}
-        for key, entry in self._of(Kind.LOGS):
-            query = entry.query
-            if query is None or key not in self._by_kind[Kind.LOGS]:
-                continue
-            if query not in matching:
-                matching[query] = [orjson.dumps(rendered) for rendered in self._matching(event, query)]
-            for rendered in matching[query]:
-                entry.connection.push(encode_notification(key, rendered))
-            await give_way()
+        """Push logs one by one, so that whoever reads them has time to, and encode each once for everybody."""
+        wanted: dict[LogQuery, list[tuple[str, Connection]]] = {}
+        for key, entry in self._of(Kind.LOGS) if any(event.logs) else ():
+            if entry.query is not None:
+                wanted.setdefault(entry.query, []).append((key, entry.connection))
+        encoded: dict[int, bytes] = {}
+        active, work = self._by_kind[Kind.LOGS], 0
+        for query, subscribers in wanted.items():
+            for position, index, log in _placed(event):
+                work += 1
+                if query.matches(log):
+                    if position not in encoded:
+                        encoded[position] = self._encoded(event, position, index, log)
+                    for key, connection in subscribers:
+                        if key in active:
+                            connection.push(encode_notification(key, encoded[position]))
+                    work += PUSH_WORK * len(subscribers)
+                if work >= WORK_PER_TURN:
+                    work = 0
+                    await give_way()
 
-    def _matching(self, event: BlockCommitted, query: LogQuery) -> Iterator[Json]:
+    def _encoded(self, event: BlockCommitted, position: int, index: int, log: Log) -> bytes:
         block = event.block
-        position = 0
-        for index, logs in enumerate(event.logs):
-            wanted = [(position + at, log) for at, log in enumerate(logs) if query.matches(log)]
-            if wanted:
-                tx_hash = block.transactions[index].hash if index < len(block.transactions) else ZERO_HASH
-                yield from self._serializer.logs(block.header, tx_hash, index, wanted)
-            position += len(logs)
+        tx_hash = block.transactions[index].hash if index < len(block.transactions) else ZERO_HASH
+        (shown,) = self._serializer.logs(block.header, tx_hash, index, ((position, log),))
+        return orjson.dumps(shown)
+
+
+def _placed(event: BlockCommitted) -> Iterator[tuple[int, int, Log]]:
+    """Yield a block's logs with their positions in it and the indices of their transactions."""
+    position = 0
+    for index, logs in enumerate(event.logs):
+        for log in logs:
+            yield position, index, log
+            position += 1

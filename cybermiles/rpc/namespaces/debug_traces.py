@@ -137,7 +137,7 @@ class DebugTraces:
         """Return what a call does inside. Raises RpcError on top of the pending block, as geth does."""
         if reference is Tag.PENDING:
             raise RpcError(SERVER_ERROR, "tracing on top of pending is not supported")
-        message, height, overrides = self._calls.prepare(call, reference, options.overrides)
+        message, height, overrides = await self._calls.prepare(call, reference, options.overrides)
         if options.transactions is not None:
             self._check_index(height, options.transactions)
         job = TraceCall(

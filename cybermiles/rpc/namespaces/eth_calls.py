@@ -16,6 +16,7 @@ from cybermiles.rpc.block_references import Tag, parse_block_reference, state_he
 from cybermiles.rpc.errors import failed_call
 from cybermiles.rpc.jsonrpc import SERVER_ERROR, RpcError
 from cybermiles.rpc.methods import Method, Param
+from cybermiles.rpc.pacing import Turn
 from cybermiles.rpc.quantities import encode_data
 from cybermiles.rpc.schemas import overrides_parser, parse_block_override, parse_call
 from cybermiles.rpc.serializers import encode_access_list
@@ -84,7 +85,7 @@ class EthCalls:
         result = await self._executor.call(
             self._message(call, height),
             height,
-            self._with_delegations(call.authorization_list or (), height, overrides),
+            await self._with_delegations(call.authorization_list or (), height, overrides),
             block_overrides,
         )
         if result.failure is not None:
@@ -102,7 +103,7 @@ class EthCalls:
         message = self._message(call, height)
         try:
             gas = await self._executor.estimate_gas(
-                message, height, self._with_delegations(authorizations, height, overrides)
+                message, height, await self._with_delegations(authorizations, height, overrides)
             )
         except CallFailed as failed:
             if message.to in SYSTEM_CONTRACTS:
@@ -122,7 +123,7 @@ class EthCalls:
             answer["error"] = failure
         return answer
 
-    def prepare(
+    async def prepare(
         self, call: CallObject, reference: BlockReference, overrides: StateOverrides
     ) -> tuple[CallMessage, int, StateOverrides]:
         """Return the message, the height to run it on, and the overrides with the call's delegations, for traces."""
@@ -130,7 +131,7 @@ class EthCalls:
         return (
             self._message(call, height),
             height,
-            self._with_delegations(call.authorization_list or (), height, overrides),
+            await self._with_delegations(call.authorization_list or (), height, overrides),
         )
 
     def _height(self, call: CallObject, reference: BlockReference) -> int:
@@ -147,14 +148,20 @@ class EthCalls:
         gas_limit = min(self._limits.call_gas_max, self._chain.params.block_gas_limit)
         return call.to_message(gas_limit, 0 if header is None else header.base_fee)
 
-    def _with_delegations(
+    async def _with_delegations(
         self, entries: Sequence[AuthorizationEntry], height: int, overrides: StateOverrides
     ) -> StateOverrides:
         if not entries:
             return overrides
+        most = self._limits.call_gas_max // AUTHORIZATION_GAS
+        if len(entries) > most:
+            what = f"{len(entries)} authorizations, at most {most} are paid by the gas of a call (rpc.call_gas_max)"
+            raise RpcError(SERVER_ERROR, f"intrinsic gas too low: {what}")
+        turn = Turn()
         state = self._chain.state(height)
         merged = dict(overrides)
         for entry in entries:
+            await turn.share()
             authorization = entry.to_authorization()
             authority = authorization.authority()
             if authority is None or authorization.chain_id not in (0, self._chain.chain_id):

@@ -167,11 +167,27 @@ async def test_a_subscription_that_ends_while_a_block_is_published_gets_nothing_
     await subscribe(node, peer, "logs")
     await subscribe(node, other, "logs", {"topics": [hexed(TOPIC)]})
     transaction = sign_transaction(0)
-    publishing = asyncio.ensure_future(publish_block(node, [transaction], [outcome(transaction, logs=[log(TOPIC)])]))
+    many = outcome(transaction, logs=[log(TOPIC)] * 100)
+    publishing = asyncio.ensure_future(publish_block(node, [transaction], [many]))
     await asyncio.sleep(0)
     node.hub.drop(other)
     await publishing
-    assert (len(peer.messages), other.messages) == (1, [])
+    assert (len(peer.messages), other.messages) == (100, [])
+
+
+@pytest.mark.asyncio
+async def test_who_reads_a_busy_blocks_logs_has_time_to():
+    node, peer, most_at_once = FakeNode(), Peer(), 0
+    await subscribe(node, peer, "logs")
+    transaction = sign_transaction(0)
+    many = outcome(transaction, logs=[log(TOPIC)] * 3_000)
+    publishing = asyncio.ensure_future(publish_block(node, [transaction], [many]))
+    read = 0
+    while not publishing.done():
+        await asyncio.sleep(0)
+        most_at_once, read = max(most_at_once, len(peer.messages) - read), len(peer.messages)
+    assert read == 3_000
+    assert most_at_once <= 2 * 64
 
 
 @pytest.mark.asyncio

@@ -163,3 +163,14 @@ async def test_a_system_contract_out_of_gas_fails_as_any_contract():
     node.executor.error = CallFailed(execution_result(failure=Failure.OUT_OF_GAS), 100)
     errors = [await node.error("eth_estimateGas", {"to": hexed(to)}) for to in (STAKING, CONTRACT)]
     assert errors[0] == errors[1]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("method", ["eth_call", "eth_estimateGas", "debug_traceCall"])
+async def test_no_more_authorizations_are_looked_at_than_a_calls_gas_pays(method):
+    entry = {"chainId": "0x0", "address": hexed(CONTRACT), "nonce": "0x0", "yParity": "0x0", "r": "0x1", "s": "0x1"}
+    node = FakeNode(limits=RpcLimits(call_gas_max=100_000))
+    for count, message in ((4, None), (5, "intrinsic gas too low: 5 authorizations, at most 4 are paid")):
+        answer = await node.ask(method, {"to": hexed(CONTRACT), "authorizationList": [entry] * count}, "latest")
+        assert ("error" in answer) == (message is not None)
+        assert message is None or answer["error"]["message"].startswith(message)
