@@ -8,7 +8,7 @@ one node. One line for each number of validators.
 
 * CPU is what the nodes' own code takes, by the process's CPU time, sorted by the task or the channel that it ran for; the simulator's own share is
   left out. Validators' signatures cost a microsecond in the simulation, so they are counted, and the real price, measured at the start, is added.
-  What a transport does (sealing, sockets) and a disk is not in it.
+  What a transport does (sealing, sockets), a disk and the garbage collector is not in it.
 * Messages and bytes are those that a node sends, by what they are about. Votes are counted one by one: a node needs 2 n of a height.
 * Latency is virtual, so it knows of delays and rounds and not of computing: where `cores` (CPU seconds a virtual second and node) nears 1, a
   real node falls behind.
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import time
 from collections import Counter
@@ -260,8 +261,13 @@ def measure(validators, options, verify_us):
     )  # fmt: skip
     meter = Meter()
     world = LoadWorld(plan, options.peers, meter, Load(options.rate * seconds * 2, options.rate))
-    with silent_logs(), metered(meter, lambda: world):
-        world.run()
+    gc.collect()
+    gc.disable()  # it would look at all nodes' objects at the expense of one
+    try:
+        with silent_logs(), metered(meter, lambda: world):
+            world.run()
+    finally:
+        gc.enable()
     return figures(world, meter, validators, verify_us)
 
 
