@@ -12,7 +12,6 @@ import sys
 from typing import TYPE_CHECKING
 
 from cybermiles.errors import ConfigError
-from cybermiles.node.console import print_console
 from cybermiles.node.data_dir import DataDir
 from cybermiles.node.foundation import Workers, open_workers
 from cybermiles.node.metrics import count_events, measure_loop
@@ -25,7 +24,6 @@ from cybermiles.vm.pyevm.startup import prepare_runtime, probe_execution
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cybermiles.chain.genesis import GenesisDocument
     from cybermiles.node.config import NodeConfig
     from cybermiles.node.network import NodeNetwork
     from cybermiles.rpc.operator_server import OperatorServer
@@ -87,7 +85,7 @@ async def _run(
                 supervisor.start(name, coroutine)
         gc.collect()
         gc.freeze()
-        _watch(supervisor, components, document)
+        _watch(supervisor, components)
         supervisor.start("engine", components.chain.run())
         await supervisor.wait()
     finally:
@@ -100,13 +98,13 @@ async def _run(
         components.close()
 
 
-def _watch(supervisor: Supervisor, components: Components, document: GenesisDocument) -> None:
+def _watch(supervisor: Supervisor, components: Components) -> None:
     """Start what looks on and changes nothing."""
     subscribe = components.events.subscribe
     supervisor.start("metrics", count_events(components.metrics, subscribe))
     supervisor.start("loop", measure_loop(components.metrics.process, components.clock))
-    if document.dev:
-        supervisor.start("console", print_console(components.store, components.calls, subscribe))
+    if components.console is not None:
+        supervisor.start("console", components.console.watch(subscribe))
 
 
 async def _listen(server: RpcServer | OperatorServer | NodeNetwork, what: str, keys: str) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from cybermiles.node.calls.pool import CallPool, open_pool
 from cybermiles.node.chain_view import ChainView
 from cybermiles.node.consensus_view import consensus_status, node_identity
+from cybermiles.node.console import Console
 from cybermiles.node.dev_parts import DevClock
 from cybermiles.node.development import Development
 from cybermiles.node.events import EventFeed
@@ -54,6 +55,8 @@ class Components:
     rpc: RpcServer | None
     calls: CallPool
     """Runs what the RPC server asks for, once it is started."""
+    console: Console | None
+    """None but on a chain for development."""
     verification: VerificationService | None
     """What `/api` asks."""
     operators: OperatorServer | None
@@ -85,13 +88,14 @@ def build(config: NodeConfig, directory: DataDir, document: GenesisDocument, wor
         pool.look_at(parts.mempool)
 
     chain.follow(look_at)
+    console = Console(calls, foundation.store) if document.dev else None
     _copy_at_scrape(foundation, chain, info, view)
     feed = EventFeed(foundation.events)
     verification = _verification(foundation, view)
     pages = OperatorPages(view, info, foundation.clock, foundation.metrics.registry)
     served = RpcPorts(
         chain=view,
-        executor=calls,
+        executor=calls if console is None else console,
         pool=pool,
         info=info,
         events=feed,
@@ -107,6 +111,7 @@ def build(config: NodeConfig, directory: DataDir, document: GenesisDocument, wor
         chain=chain,
         network=network,
         calls=calls,
+        console=console,
         rpc=build_server(config.rpc, served) if config.rpc_enabled else None,
         verification=None if verification is None else verification.service,
         operators=_operators(config, pages),

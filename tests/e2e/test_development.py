@@ -126,5 +126,36 @@ def test_solidity_s_console_is_printed_once_with_the_transaction(node):
     )
     node.wait_for(lambda: lines[-1][0] in node.output())
     for text, receipt in lines:
-        (printed,) = [line for line in node.output().splitlines() if text in line]
+        (printed,) = [line for line in printed_of(node, '"tx":') if text in line]
         assert receipt["transactionHash"].to_0x_hex() in printed
+
+
+def printed_of(node, key):
+    return [line for line in node.output().splitlines() if "console.log" in line and key in line]
+
+
+def test_the_console_is_printed_of_calls_and_estimates_too(node):
+    """Also where they revert or come with the code that speaks; nothing is printed before any code speaks."""
+    talker = artifact("Talker")
+    w3 = Web3(Web3.HTTPProvider(node.url))
+    account = w3.eth.account.from_key(KEYS[0])
+    node.rpc("eth_call", {"to": OTHER, "data": "0x"}, "latest")
+    creation = {"from": account.address, "data": talker["bytecode"]}
+    node.rpc("eth_call", creation, "latest")
+    (line,) = printed_of(node, '"call": "eth_call"')
+    assert f"deployed by {account.address.lower()}" in line
+    node.rpc("anvil_setCode", OTHER, node.rpc("eth_call", creation, "latest"))
+    node.wait_for(lambda: node.rpc("eth_getCode", OTHER, "latest") != "0x")
+    talk = w3.eth.contract(Web3.to_checksum_address(OTHER), abi=talker["abi"])
+    say = {"from": account.address, "to": OTHER, "data": talk.encode_abi("say", [5])}
+    gas = node.rpc("eth_estimateGas", say)
+    (line,) = printed_of(node, '"call": "eth_estimateGas"')
+    assert "count is 5" in line
+    assert OTHER in line
+    with pytest.raises(RuntimeError, match="said"):
+        node.rpc("eth_call", say | {"data": talk.encode_abi("sayAndRevert"), "gas": gas}, "latest")
+    assert "before the revert" in printed_of(node, '"call": "eth_call"')[-1]
+    before = len(printed_of(node, "call"))
+    with pytest.raises(RuntimeError, match="insufficient"):
+        node.rpc("eth_call", say | {"value": hex(10**40)}, "latest")
+    assert len(printed_of(node, "call")) == before
