@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cybermiles.errors import ConfigError
-from cybermiles.rpc.access import is_loopback, parse_method_rates
+from cybermiles.rpc.access import is_open, parse_method_rates
 from cybermiles.rpc.callers import parse_proxies
 from cybermiles.rpc.config import PRIVATE_NAMESPACES, RpcConfig
 
@@ -36,15 +36,15 @@ def rpc_config(
     config = RpcConfig(**named, limits=limits)
     parse_method_rates(config.method_rates)
     parse_proxies(config.trusted_proxies)
-    is_open = config.host != "localhost" and not is_loopback(config.host)
-    if is_open and not vhosts_are_chosen:
+    others_reach_it = is_open(config.host)
+    if others_reach_it and not vhosts_are_chosen:
         raise ConfigError(
             f"rpc.host = {config.host} lets other machines in: list the names and addresses that this node is "
             "reached by in rpc.vhosts, so that no web page reaches it under another name"
         )
     token = _load_token(home / token_file) if token_file else ""
     private = [name for name in PRIVATE_NAMESPACES if name in (*config.namespaces, *config.websocket_namespaces)]
-    if private and not token and (is_open or network != "devnet"):
+    if private and not token and (others_reach_it or network != "devnet"):
         raise ConfigError(
             f"rpc.namespaces or rpc.websocket_namespaces names {private[0]}, which is not for strangers: leave it out "
             f"and use HOME/{IPC_NAME}, or set rpc.token_file"

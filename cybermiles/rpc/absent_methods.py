@@ -11,6 +11,10 @@ from cybermiles.rpc.jsonrpc import RpcError, unknown_method
 
 _NO_KEYS = "the node holds no keys; sign in your wallet and use eth_sendRawTransaction"
 _NO_MINING = "nothing is mined, validators decide blocks; see cmt_consensusState"
+_DEVELOPMENT = (
+    "it is of chains for development, and where rpc.host lets other machines in, only HOME/cmt.ipc has it unless "
+    "rpc.namespaces names it"
+)
 _NO_COMPILER = "compile with solc"
 ABSENT: Final = {
     "eth_sendTransaction": _NO_KEYS,
@@ -39,6 +43,7 @@ ABSENT_NAMESPACES: Final = {
     "engine": "consensus is part of the node",
     "miner": _NO_MINING,
     "clique": _NO_MINING,
+    **dict.fromkeys(("evm", "anvil", "hardhat"), _DEVELOPMENT),
     "trace": "use debug_traceTransaction with callTracer",
 }
 """By what stands before the underscore."""

@@ -41,6 +41,11 @@ def is_loopback(address: str) -> bool:
     return parsed.is_loopback
 
 
+def is_open(host: str) -> bool:
+    """Whether other machines reach a listener on this host."""
+    return host != "localhost" and not is_loopback(host)
+
+
 def is_forwarded(headers: Mapping[str, str]) -> bool:
     """Whether a request says that a proxy passed it on, in whatever way proxies say so."""
     return any(name in headers for name in _FORWARDED)

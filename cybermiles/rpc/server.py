@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import WSCloseCode, web
 
-from cybermiles.rpc.access import RateLimiter, is_allowed_host, is_allowed_origin, is_loopback, shown
+from cybermiles.rpc.access import RateLimiter, is_allowed_host, is_allowed_origin, is_open, shown
 from cybermiles.rpc.backlog import Backlog
 from cybermiles.rpc.callers import Callers
 from cybermiles.rpc.connections import RETRY_SECONDS, GatedSite
@@ -151,7 +151,7 @@ class RpcServer:
         await self._site.start()
         if self._ipc is not None:
             await self._ipc.start()
-        if not is_loopback(config.host):
+        if is_open(config.host):
             log.warning(
                 "rpc_open_to_network",
                 host=config.host,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cybermiles.rpc.access import is_open
 from cybermiles.rpc.config import PRIVATE_NAMESPACES
 from cybermiles.rpc.dispatcher import Dispatcher
 from cybermiles.rpc.filters import FilterRegistry, IdSource
@@ -20,7 +21,7 @@ from cybermiles.rpc.namespaces.cmt_network import CmtNetwork
 from cybermiles.rpc.namespaces.cmt_staking import CmtStaking
 from cybermiles.rpc.namespaces.debug import Debug
 from cybermiles.rpc.namespaces.debug_traces import DebugTraces
-from cybermiles.rpc.namespaces.dev import NAMESPACES, Dev
+from cybermiles.rpc.namespaces.dev import LIKENESS, NAMESPACES, Dev
 from cybermiles.rpc.namespaces.eth_calls import EthCalls
 from cybermiles.rpc.namespaces.eth_chain import EthChain
 from cybermiles.rpc.namespaces.eth_fees import EthFees
@@ -103,7 +104,8 @@ def build_server(
     def dispatcher(namespaces: Iterable[str]) -> Dispatcher:
         return _dispatcher(methods, dict.fromkeys(namespaces), config.limits, ports.observer)
 
-    dev = () if ports.development is None else NAMESPACES
+    # Who may set balances may do anything: where strangers call, these are served to them only if they are named.
+    dev = () if ports.development is None or is_open(config.host) else NAMESPACES
     public = [*_public(config, config.namespaces), *dev]
     dispatchers = Dispatchers(
         http=dispatcher(public),
@@ -129,7 +131,7 @@ def _methods(
     reader = SystemReader(chain, ports.executor, limits)
     transactions = EthTransactions(chain, pool, calls)
     methods = [
-        *Web3(ports.info).methods(),
+        *Web3(ports.info, likeness="" if ports.development is None else LIKENESS).methods(),
         *Net(ports.info).methods(),
         *blocks.methods(),
         *EthRaw(chain, pool, serializer).methods(),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import socket
+
 import pytest
 from web3 import Web3
 
@@ -99,6 +102,33 @@ def test_blocks_are_made_on_demand_without_empty_blocks(home):
     before = node.height()
     node.rpc("evm_mine")
     assert node.height() == before + 1
+    assert node.stop() == 0
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_strangers_do_not_edit_the_chain_unless_the_configuration_says_so(home, named):
+    home.mkdir()
+    namespaces = ["eth", "net", "web3", *(["evm"] if named else [])]
+    (home / "config.toml").write_text(f'[rpc]\nvhosts = ["127.0.0.1"]\nnamespaces = {json.dumps(namespaces)}\n')
+    node = Devnet(home, "--host", "0.0.0.0").start()
+    before = node.height()
+    if named:
+        node.rpc("evm_mine")
+        assert node.height() > before
+    else:
+        for method in ("evm_mine", "evm_snapshot"):
+            with pytest.raises(RuntimeError, match=r"-32601.*rpc\.namespaces"):
+                node.rpc(method)
+        with pytest.raises(RuntimeError, match="holds no keys"):
+            node.rpc("eth_sendTransaction", {"from": SOMEBODY, "to": OTHER})
+    with pytest.raises(RuntimeError, match=r"-32601.*rpc\.namespaces"):
+        node.rpc("anvil_setBalance", SOMEBODY, "0x1")
+    with socket.socket(socket.AF_UNIX) as own:
+        own.connect(str(home / "cmt.ipc"))
+        request = {"jsonrpc": "2.0", "id": 1, "method": "anvil_setBalance", "params": [SOMEBODY, "0x5"]}
+        own.sendall(json.dumps(request).encode())
+        assert json.loads(own.makefile("rb").readline())["result"] is True
+    assert node.rpc("eth_getBalance", SOMEBODY, "latest") == "0x5"
     assert node.stop() == 0
 
 

@@ -45,6 +45,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 NAMESPACES = ("evm", "anvil", "hardhat")
+LIKENESS = "anvil-compatible "
+"""Before the client's name: tools use these methods of clients only whose name begins with one they know."""
+OTHERS_WITH = "evm"
+"""The namespace that turns on methods of other names."""
 EDIT_GAS = 100_000
 """Beside what its data costs."""
 WORD_BYTES = 32
@@ -132,8 +136,14 @@ class Dev:
             Method(name="anvil_snapshot", handler=self.snapshot, weight=10),
             Method(name="evm_revert", handler=self.revert, params=(Param(parse_count),), weight=10),
             Method(name="anvil_revert", handler=self.revert, params=(Param(parse_count),), weight=10),
-            Method(name="eth_accounts", handler=self.accounts),
-            Method(name="eth_sendTransaction", handler=self.send, params=(Param(parse_call),), weight=10),
+            Method(name="eth_accounts", handler=self.accounts, served_with=OTHERS_WITH),
+            Method(
+                name="eth_sendTransaction",
+                handler=self.send,
+                params=(Param(parse_call),),
+                weight=10,
+                served_with=OTHERS_WITH,
+            ),
         ]
         edits = (
             ("setBalance", self.set_balance, (Param(parse_quantity),)),

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 class Web3:
     """The web3 namespace."""
 
-    def __init__(self, info: NodeInfo) -> None:
+    def __init__(self, info: NodeInfo, *, likeness: str = "") -> None:
+        """`likeness` stands before the client's name."""
         self._info = info
+        self._likeness = likeness
 
     def methods(self) -> tuple[Method, ...]:
         """Return the table of methods."""
@@ -27,7 +29,7 @@ class Web3:
 
     def client_version(self) -> str:
         """Name this node and its version."""
-        return self._info.client_version
+        return self._likeness + self._info.client_version
 
     def sha3(self, data: bytes) -> str:
         """Return Ethereum's hash of the data."""

@@ -7,10 +7,11 @@ import json
 import pytest
 
 from cybermiles.errors import ConfigError
-from cybermiles.rpc.config import RpcLimits
+from cybermiles.rpc.config import RpcConfig, RpcLimits
 from cybermiles.rpc.dispatcher import Dispatcher
 from cybermiles.rpc.methods import Context
-from cybermiles.rpc.namespaces.dev import Dev
+from cybermiles.rpc.namespaces.dev import NAMESPACES, Dev
+from cybermiles.rpc.service import RpcPorts, build_server
 from tests.fakes.rpc import FakeNode
 
 ONE, OTHER = "0x" + "11" * 20, "0x" + "22" * 20
@@ -127,6 +128,58 @@ async def test_a_reset_to_anything_else_is_refused(origin) -> None:
     assert answer["error"]["code"] == -32602
     assert "it forks no other" in answer["error"]["message"]
     assert call.filters.heights == []
+
+
+def served(**config):
+    """Return the methods of HTTP, WebSocket, and of who is trusted."""
+    node = FakeNode()
+    ports = RpcPorts(
+        chain=node.chain,
+        executor=node.executor,
+        pool=node.pool,
+        info=node.info,
+        events=node.pool.events,
+        clock=node.clock,
+        id_secret=bytes(32),
+        development=Development(),
+    )
+    server = build_server(RpcConfig(port=0, **config), ports)
+    return [
+        set(d.method_names)
+        for d in (server._dispatchers.http, server._dispatchers.websocket, server._dispatchers.private)
+    ]
+
+
+OWN = {"evm_mine", "evm_revert", "eth_sendTransaction"}
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+def test_on_this_machine_everybody_has_them(host) -> None:
+    for methods in served(host=host):
+        assert methods >= OWN
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.7", "::"])
+def test_where_other_machines_get_in_only_who_is_trusted_has_them(host) -> None:
+    http, websocket, private = served(host=host)
+    assert private >= OWN
+    for methods in (http, websocket):
+        assert not methods & OWN
+        assert not {name for name in methods if name.partition("_")[0] in NAMESPACES}
+        assert {"eth_accounts", "eth_call"} <= methods
+
+
+def test_a_namespace_that_is_named_is_for_all() -> None:
+    http, websocket, _ = served(host="0.0.0.0", namespaces=("eth", "evm"), websocket_namespaces=("eth", "anvil"))
+    assert http >= OWN
+    assert "anvil_setBalance" not in http
+    assert "anvil_setBalance" in websocket
+    assert not websocket & OWN
+
+
+@pytest.mark.asyncio
+async def test_a_stranger_is_told_what_turns_them_on() -> None:
+    assert "rpc.namespaces" in (await FakeNode().error("evm_mine"))["message"]
 
 
 @pytest.mark.asyncio
