@@ -14,9 +14,8 @@ transaction keeps its slot.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from cybermiles.errors import NotIncludable, Underpriced
 from cybermiles.types.primitives import GWEI, WEI_PER_CMT, Wei
@@ -76,8 +75,7 @@ class Lane(IntEnum):
     """The called contract's sponsor deposit."""
 
 
-@dataclass(frozen=True, slots=True)
-class LaneDecision:
+class LaneDecision(NamedTuple):
     """How one transaction is to be executed."""
 
     lane: Lane
@@ -129,7 +127,8 @@ class LaneBook:
         sponsored = params.min_gas_price if lane is Lane.SPONSORED else 0
         free, whole = params.free_compute_units_per_transaction, params.compute_units_per_transaction
         budget = free if lane is Lane.FREE else whole
-        return LaneDecision(lane, Wei(charged), Wei(sponsored), min(budget, left), cut_by_block=left < budget)
+        is_cut = left < budget
+        return LaneDecision(lane, Wei(charged), Wei(sponsored), left if is_cut else budget, is_cut)
 
     def record(
         self,

@@ -161,7 +161,8 @@ class BlockExecution:
         if result.failure is Failure.COMPUTE_BUDGET and decision.cut_by_block:
             world.undo_transaction()
             raise NotIncludable("block compute budget reached")
-        return self._keep(transaction, decision, result, (*result.logs, *sponsor_logs))
+        logs = (*result.logs, *sponsor_logs) if sponsor_logs else result.logs
+        return self._keep(transaction, decision, result, logs)
 
     def _keep(
         self, transaction: Transaction, decision: LaneDecision, result: ExecutionResult, logs: tuple[Log, ...]
