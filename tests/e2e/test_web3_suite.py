@@ -245,4 +245,4 @@ class TestTxPool(GoEthereumTxPoolModuleTest):
 
 class TestWeb3(Web3ModuleTest):
     def _check_web3_client_version(self, client_version):
-        assert client_version.startswith("cybermiles/")
+        assert client_version.startswith("anvil-compatible cybermiles/")

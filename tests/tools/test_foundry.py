@@ -36,7 +36,7 @@ def test_cast_reads_the_chain(cast, devnet):
     assert int(cast.run("block-number")) >= 0
     block = json.loads(cast.run("block", "latest", "--json"))
     assert block["hash"] == devnet.rpc("eth_getBlockByNumber", block["number"], False)["hash"]
-    assert cast.run("client").startswith("cybermiles/")
+    assert cast.run("client").startswith("anvil-compatible cybermiles/")
     assert (cast.run("gas-price"), cast.run("base-fee")) == ("0", "0")
     assert cast.run("rpc", "txpool_status")
 

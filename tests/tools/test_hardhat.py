@@ -18,7 +18,7 @@ def test_a_script_deploys(hardhat, devnet):
 
 def test_the_project_s_own_tests_pass(hardhat):
     out = hardhat.run("test", "nodejs", "--no-compile")
-    assert "2 passing" in out
+    assert "7 passing" in out
 
 
 def test_hardhat_verifies_sources_at_the_node(hardhat, devnet):
