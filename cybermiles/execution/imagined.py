@@ -18,7 +18,7 @@ from cybermiles.errors import CybermilesError, InvariantViolation, NotIncludable
 from cybermiles.execution.block import BlockEnvironment, BlockExecution
 from cybermiles.execution.log_recorder import LogRecorder
 from cybermiles.execution.replay import ReplayedState
-from cybermiles.execution.simulate import AccountOverride, BlockOverride, apply_override
+from cybermiles.execution.simulate import AccountOverride, BlockOverride, apply_override, check_next_nonce
 from cybermiles.types import rlp
 from cybermiles.types.primitives import ZERO_HASH, Address, Timestamp, Wei
 from cybermiles.types.transaction import DYNAMIC_FEE, AccessList, Authorization, Transaction, unsigned_fields
@@ -173,7 +173,9 @@ class _Execution(BlockExecution):
         gas = min(room, allowance.gas, allowance.gas_per_call, MAX_TRANSACTION_GAS) if call.gas is None else call.gas
         if gas > room:
             raise NotIncludable(f"block gas limit reached: {self._gas_used} used, {gas} wanted, {room} left")
-        nonce = self._world.nonce(call.sender) if call.nonce is None else call.nonce
+        own = self._world.nonce(call.sender)
+        check_next_nonce(own)
+        nonce = own if call.nonce is None else call.nonce
         return unsigned_transaction(call, gas=min(gas, allowance.gas), nonce=nonce, chain_id=self._chain.chain_id)
 
     def _decision(self, allowance: Allowance) -> LaneDecision:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from cybermiles.chain.predeploys import GOVERNANCE, STAKING
-from cybermiles.errors import CybermilesError, InsufficientFunds, InvalidTransaction
+from cybermiles.errors import CybermilesError, InsufficientFunds, InvalidTransaction, NonceOverflow
 from cybermiles.execution.block import ancestor_hashes
 from cybermiles.governance.holds import frozen_accounts
 from cybermiles.state.slots import ReadStorage
@@ -31,6 +31,9 @@ TRANSFER_GAS = 21_000
 ESTIMATE_TOLERANCE_PER_MILLE = 15
 """The search stops when upper and lower bound differ by at most this much, as geth's does."""
 CALL_STIPEND = 2_300
+LAST_NONCE = 2**64 - 1
+MOST_BALANCE = 2**240
+"""What any higher balance of an override counts as: no number of transfers between such accounts passes 256 bits."""
 MAX_ACCESS_LIST_ROUNDS = 8
 """Runs after which an access list that still changes is returned as it is."""
 
@@ -87,6 +90,9 @@ class Simulation:
 
         Code of a call that names no price finds base fee 0, as in other clients: nothing is charged.
         """
+        own = self.overrides.get(message.sender)
+        if own is not None and own.nonce is not None:
+            check_next_nonce(own.nonce)
         context = self._context()
         if not message.gas_price:
             context = replace(context, base_fee=0)
@@ -202,6 +208,12 @@ class Simulation:
         return world
 
 
+def check_next_nonce(nonce: int) -> None:
+    """Raise NonceOverflow where a sender has no next nonce (EIP-2681): only an override sets it so high."""
+    if nonce >= LAST_NONCE:
+        raise NonceOverflow(f"nonce has max value: {nonce}")
+
+
 def apply_override(world: WorldState, address: Address, override: AccountOverride) -> None:
     """Replace parts of an account. Within a transaction of the world."""
     if override.state is not None:
@@ -213,7 +225,7 @@ def apply_override(world: WorldState, address: Address, override: AccountOverrid
         for slot, value in override.state.items():
             world.set_storage(address, slot, value)
     if override.balance is not None:
-        world.set_balance(address, override.balance)
+        world.set_balance(address, min(override.balance, MOST_BALANCE))
     if override.nonce is not None:
         world.set_nonce(address, override.nonce)
     if override.code is not None:

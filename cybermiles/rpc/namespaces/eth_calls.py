@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cybermiles.chain.predeploys import SYSTEM_CONTRACTS
-from cybermiles.execution.simulate import AccountOverride, BlockOverride, CallFailed
+from cybermiles.execution.simulate import LAST_NONCE, AccountOverride, BlockOverride, CallFailed
 from cybermiles.rpc.block_references import Tag, parse_block_reference, state_height
 from cybermiles.rpc.errors import failed_call
 from cybermiles.rpc.jsonrpc import SERVER_ERROR, RpcError
@@ -169,7 +169,7 @@ class EthCalls:
             account = state.account(authority)
             own = merged.get(authority, AccountOverride())
             nonce = own.nonce if own.nonce is not None else 0 if account is None else account.nonce
-            if nonce == authorization.nonce:
+            if nonce == authorization.nonce < LAST_NONCE:
                 code = DELEGATION_PREFIX + authorization.address if any(authorization.address) else b""
                 merged[authority] = replace(own, code=code, nonce=nonce + 1)
         return merged
