@@ -67,10 +67,11 @@ class Development:
         self._committed = asyncio.Event()
 
     async def snapshot(self) -> int:
-        """Remember blocks, pool and time; return the number of the snapshot."""
+        """Remember blocks, pool and time; return the number of the snapshot. Raises ConfigError as `revert` does."""
         async with self._busy:
+            snapshot = _Snapshot(self._chain.point(), self._clock.mark())
             self._taken += 1
-            self._snapshots[self._taken] = _Snapshot(self._chain.point(), self._clock.mark())
+            self._snapshots[self._taken] = snapshot
             self._hold()
             return self._taken
 

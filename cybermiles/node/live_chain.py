@@ -89,6 +89,13 @@ class LiveChain:
         validators = self._parts.application.validator_set(self._parts.height + 1)
         return validators is not None and len(validators.validators) == 1
 
+    def check_own(self) -> None:
+        """Raise ConfigError unless nobody else has this chain."""
+        if self._foundation.config.p2p_enabled or not self.is_alone:
+            raise ConfigError(
+                "blocks are taken back on a chain of one node only: others have them too (p2p.enabled, validators)"
+            )
+
     def follow(self, follower: Callable[[ChainParts], None]) -> None:
         """Call it with the parts, now and whenever they are built anew."""
         self._followers.append(follower)
@@ -104,7 +111,8 @@ class LiveChain:
             listener.block_committed(block, outcome)
 
     def point(self) -> ChainPoint:
-        """Return where the chain is, to come back to."""
+        """Return where the chain is, to come back to. Raises ConfigError where that will not be possible."""
+        self.check_own()
         return ChainPoint(self._parts.height, _pooled(self._parts.mempool))
 
     def hold(self, first: int | None) -> None:
@@ -117,10 +125,7 @@ class LiveChain:
 
         Raises ConfigError where it cannot be, and the chain stays as it is.
         """
-        if self._foundation.config.p2p_enabled or not self.is_alone:
-            raise ConfigError(
-                "blocks are taken back on a chain of one node only: others have them too (p2p.enabled, validators)"
-            )
+        self.check_own()
         wanted = self._wanted = _Return(point, then, asyncio.get_running_loop().create_future())
         self._wake.set()
         await wanted.done

@@ -35,6 +35,7 @@ def node(home):
     assert net.stop() == 0
     assert "internal error" not in net.output()
     assert "rpc_handler_failed" not in net.output()
+    assert "call_failed" not in net.output()  # what copies into the metrics
 
 
 class Chain:

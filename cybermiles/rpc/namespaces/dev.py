@@ -72,7 +72,7 @@ class Development(Protocol):
         ...
 
     async def snapshot(self) -> int:
-        """Remember blocks, pool and time; return the number of the snapshot."""
+        """Remember blocks, pool and time; return the number of the snapshot. Raises ConfigError as `revert` does."""
         ...
 
     async def revert(self, number: int) -> int | None:
@@ -210,7 +210,7 @@ class Dev:
     async def snapshot(self) -> str:
         """Remember where the chain, its pool, its time and the impersonated accounts are; return the snapshot's id."""
         async with self._editing:
-            number = await self._development.snapshot()
+            number = await _refusable(self._development.snapshot())
             self._impersonations[number] = self._impersonation
         return hex(number)
 
