@@ -32,6 +32,7 @@ from cybermiles.p2p.wire.mempool import (
     decode_transactions,
     encode_transactions,
 )
+from cybermiles.runtime.clock import ManualClock
 from cybermiles.types.primitives import Hash32
 from tests.fakes.gossip import FakePeer, VirtualClock
 from tests.fakes.transactions import MALFORMED, UNWANTED, FakePool, FakeTransaction
@@ -128,6 +129,35 @@ def test_transactions_that_arrive_within_a_tick_enter_the_pool_together():
     assert len(node.pool.batches) == 1
     turn(due - node.clock.ms)
     assert node.pool.batches[1:] == [(b"a", b"c", b"b")]
+
+
+@pytest.mark.asyncio
+async def test_the_task_looks_at_the_first_transaction_at_once_and_at_more_with_the_next_tick():
+    node, clock = Node(), ManualClock(1_000_000)
+    node.reactor = MempoolReactor(node.pool, lambda: False, clock)
+    peer, other = node.peer("peer"), node.peer("other")
+
+    async def settle(after_ms=0):
+        clock.advance(after_ms)
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(node.reactor.run())
+    await settle()
+    for number in range(3):
+        await settle(10 * TICK_MS)
+        node.say(peer, Push((b"first %d" % number,)))
+        await settle()
+        assert node.pool.batches.pop() == (b"first %d" % number,)
+        assert heard(other) == [Push((b"first %d" % number,))]
+        node.say(peer, Push((b"second %d" % number,)))
+        node.pool.submit(b"own %d" % number)
+        await settle(TICK_MS - 1)
+        assert node.pool.batches == []
+        await settle(1)
+        assert node.pool.batches.pop() == (b"second %d" % number,)
+        assert heard(other) == [Push((b"own %d" % number, b"second %d" % number))]
+    task.cancel()
 
 
 def test_a_whole_batch_waits_for_no_tick():
