@@ -90,14 +90,12 @@ class Simulation:
 
         Code of a call that names no price finds base fee 0, as in other clients: nothing is charged.
         """
-        own = self.overrides.get(message.sender)
-        if own is not None and own.nonce is not None:
-            check_next_nonce(own.nonce)
-        context = self._context()
+        world, context = self._world(), self._context()
+        check_next_nonce(world.nonce(message.sender))
         if not message.gas_price:
             context = replace(context, base_fee=0)
         return self.chain.backend.call(
-            self._world(),
+            world,
             context,
             message,
             compute_units=compute_units,
@@ -209,7 +207,7 @@ class Simulation:
 
 
 def check_next_nonce(nonce: int) -> None:
-    """Raise NonceOverflow where a sender has no next nonce (EIP-2681): only an override sets it so high."""
+    """Raise NonceOverflow where a sender has no next nonce (EIP-2681): only an override or a devnet's edit sets it so high."""
     if nonce >= LAST_NONCE:
         raise NonceOverflow(f"nonce has max value: {nonce}")
 

@@ -1,11 +1,12 @@
-"""Mutated requests against a real node, by HTTP and WebSocket.
+"""Mutated requests against a real node, by HTTP, WebSocket and Unix socket.
 
-    python -m tests.fuzz.rpc --cases 1000000 [--seed N] [--url http://…]
+    python -m tests.fuzz.rpc --cases 1000000 [--seed N] [--dev]
 
 Starts `cmt devnet` in a directory of its own, gives it a few blocks, and sends what `rpc_cases` makes, over several
 connections of each kind at once; one worker sends HTTP that is none. The run passes when the process lives, every answer
 is a JSON-RPC answer without a trace of the node's insides, no answer and no line of the log is an internal error, and
-the processes' memory at the end is at most 50 MB over what it was after the first tenth.
+the processes' memory at the end is at most 50 MB over what it was after the first tenth. With --dev a share of the
+requests are `evm_*`, `anvil_*` and `hardhat_*`, which make blocks and edit accounts.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ import aiohttp
 import orjson
 
 from cybermiles.rpc.config import RpcLimits
-from tests.fakes.rpc import FakeNode, sign_transaction
+from tests.fakes.rpc import sign_transaction
 from tests.fuzz.rpc_cases import Facts, Generator
+from tests.fuzz.rpc_local import DEV_SHARE, TAKE_BACK, IpcClient, dev_templates, is_development
 
 MAX_GROWTH_BYTES = 50 << 20
 INSIDES = re.compile(
@@ -105,8 +107,8 @@ async def gather_facts(ask) -> Facts:
 class Run:
     """One run against one node."""
 
-    def __init__(self, url: str, port: int, generator: Generator, rng: random.Random, cases: int) -> None:
-        self.url, self.port = url, port
+    def __init__(self, url: str, node: Node, generator: Generator, rng: random.Random, cases: int) -> None:
+        self.url, self.port, self.ipc = url, node.port, node.ipc
         self.generator, self.rng = generator, rng
         self.cases, self.done = cases, 0
         self.outcomes: Counter[str] = Counter()
@@ -173,6 +175,13 @@ class Run:
             for item in document if isinstance(document, list) else [document]:
                 wanted.discard(item.get("id") if isinstance(item.get("id"), str) else None)
         return True
+
+    async def by_ipc(self) -> None:
+        """Send bodies as documents over the Unix socket."""
+        client = IpcClient(self.ipc, self.generator, self.rng, check, Failed)
+        while self.done < self.cases:
+            await client.connection(self.count)
+        self.outcomes.update(client.outcomes)
 
     async def by_garbage(self) -> None:
         """Send what is no HTTP, or hardly."""
@@ -285,6 +294,7 @@ class Node:
         self.log = Path(directory) / "log"
         self.port = port
         self._home = Path(directory) / "home"
+        self.ipc = self._home / "cmt.ipc"
         self.process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
@@ -317,7 +327,7 @@ async def _send(ask, transaction):
     return receipt
 
 
-async def fuzz(cases: int, seed: int, port: int, report=print) -> Counter[str]:
+async def fuzz(cases: int, seed: int, port: int, report=print, *, dev: bool = False) -> Counter[str]:
     """Run, report, and return the outcomes. Raises Failed."""
     rng = random.Random(seed)
     with tempfile.TemporaryDirectory(prefix="cmt-fuzz-") as directory:
@@ -327,7 +337,7 @@ async def fuzz(cases: int, seed: int, port: int, report=print) -> Counter[str]:
         timeout = aiohttp.ClientTimeout(total=120)
         try:
             async with aiohttp.ClientSession(timeout=timeout) as session:
-                run = await _prepare(node, url, session, rng, cases)
+                run = await _prepare(node, url, session, rng, cases, dev=dev)
                 baseline, began = await _drive(run, node, session)
             await _judge(run, node, baseline, began, seed, report)
         except BaseException:
@@ -342,7 +352,7 @@ async def fuzz(cases: int, seed: int, port: int, report=print) -> Counter[str]:
         return run.outcomes
 
 
-async def _prepare(node: Node, url: str, session, rng, cases: int) -> Run:
+async def _prepare(node: Node, url: str, session, rng, cases: int, *, dev: bool) -> Run:
     async def ask(method, *params):
         body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
         async with session.post(url, json=body) as response:
@@ -360,9 +370,12 @@ async def _prepare(node: Node, url: str, session, rng, cases: int) -> Run:
         except aiohttp.ClientError:
             await asyncio.sleep(0.1)
     await populate(ask)
-    served = set(await ask("rpc_modules"))
-    methods = [name for name in FakeNode().dispatcher.method_names if name.partition("_")[0] in served | {"rpc"}]
-    return Run(url, node.port, Generator(rng, methods, await gather_facts(ask)), rng, cases)
+    served = [method["name"] for method in (await ask("rpc_discover"))["methods"]]
+    methods = [name for name in served if name not in TAKE_BACK and (dev or not is_development(name))]
+    facts, head = await gather_facts(ask), await ask("eth_getBlockByNumber", "latest", False)
+    more = dev_templates(facts, int(head["timestamp"], 16))
+    rare = {name: DEV_SHARE for name in methods if is_development(name)}
+    return Run(url, node, Generator(rng, methods, facts, more=more, rare=rare), rng, cases)
 
 
 async def _drive(run: Run, node: Node, session) -> tuple[int, float]:
@@ -377,6 +390,7 @@ async def _drive(run: Run, node: Node, session) -> tuple[int, float]:
         for _ in range(3):
             tasks.create_task(run.by_http(session))
             tasks.create_task(run.by_websocket(session))
+        tasks.create_task(run.by_ipc())
         tasks.create_task(run.by_garbage())
     return size.result(), began
 
@@ -401,8 +415,9 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--port", type=int, default=28_545)
+    parser.add_argument("--dev", action="store_true", help="with the methods of a chain for development")
     options = parser.parse_args()
-    asyncio.run(fuzz(options.cases, options.seed, options.port))
+    asyncio.run(fuzz(options.cases, options.seed, options.port, dev=options.dev))
 
 
 if __name__ == "__main__":

@@ -136,6 +136,8 @@ ENVELOPES = (
     {"id": 2**64 - 1},
     {"id": -(2**63)},
 )
+RAW_SHARES = (0, 0, 0, 0.04)
+"""Of the damages in a body: one text that is no JSON, and nothing of a whole batch is looked at."""
 _MARK = "@raw%d@"
 
 
@@ -178,6 +180,11 @@ def templates(facts: Facts) -> dict[str, list[list[object]]]:  # noqa: PLR0914  
         contract: {"code": "0x5b600056", "stateDiff": {"0x1": "0x2"}},
     }
     looping = {contract: {"code": "0x60005b600101600256", "state": {"0x" + "00" * 32: "0x" + "00" * 31 + "01"}}}
+    most = {
+        account: {"balance": "0x" + "f" * 64, "nonce": hex(2**64 - 2)},
+        contract: {"balance": "0x" + "f" * 64, "nonce": hex(2**64 - 1), "code": "0x4760005260206000f3"},
+    }
+    paying = {"from": account, "to": contract, "value": "0x5"}
     block_overrides = {"number": "0x64", "time": "0xffffffff", "coinbase": account, "gasLimit": "0xffffff"}
     query = {
         "fromBlock": "0x0",
@@ -217,6 +224,7 @@ def templates(facts: Facts) -> dict[str, list[list[object]]]:  # noqa: PLR0914  
             [creation, "latest"],
             [call, "latest", overrides, block_overrides],
             [call, "latest", looping],
+            [paying, "latest", most],
         ],
         "eth_estimateGas": [[call], [call | listed, "latest"], [creation], [call, "latest", overrides]],
         "eth_createAccessList": [[call, "latest"], [creation]],
@@ -230,7 +238,11 @@ def templates(facts: Facts) -> dict[str, list[list[object]]]:  # noqa: PLR0914  
         "eth_uninstallFilter": [["0x" + "12" * 16]],
         "eth_subscribe": [["newHeads"], ["logs", query], ["newPendingTransactions", True]],
         "eth_unsubscribe": [["0x1"]],
-        "eth_simulateV1": [[simulate, "latest"], [simulate | {"validation": True, "traceTransfers": True}]],
+        "eth_simulateV1": [
+            [{"blockStateCalls": [{"stateOverrides": most, "calls": [paying, paying]}, {"calls": [paying]}]}],
+            [simulate, "latest"],
+            [simulate | {"validation": True, "traceTransfers": True}],
+        ],
         "web3_sha3": [["0x68656c6c6f"]],
         "txpool_contentFrom": [[account]],
         "cmt_transactionStatus": [[transaction]],
@@ -287,17 +299,21 @@ RARE = {"eth_subscribe": 0.3, "txpool_content": 0.3, "txpool_inspect": 0.3, "deb
 class Generator:
     """Makes bodies from a source of randomness; the same source gives the same bodies."""
 
-    def __init__(self, rng, methods, facts: Facts) -> None:
+    def __init__(self, rng, methods, facts: Facts, *, more=None, rare=None) -> None:
+        """`more` templates and `rare` methods are added to those of this module."""
         self._rng = rng
         self._methods = list(methods)
-        self._weights = [RARE.get(name, 1.0) for name in self._methods]
-        self._templates = templates(facts)
+        shares = RARE | (rare or {})
+        self._weights = [shares.get(name, 1.0) for name in self._methods]
+        self._templates = templates(facts) | (more or {})
         self._facts = facts
         self._number = 0
+        self._raw_share = 0.0
 
     def body(self) -> Body:
         """Return the next body."""
         rng = self._rng
+        self._raw_share = rng.choice(RAW_SHARES)
         kind = rng.random()
         if kind < 0.04:
             return Body(self._odd_body(), 1, None)
@@ -306,7 +322,7 @@ class Generator:
         if kind < 0.30:
             text, answered = self._request()
             data = text.encode("utf-8", "surrogatepass")
-            return Body(data, 1, answered if _reads(data) else None)
+            return Body(data, 1, answered if reads(data) else None)
         items = [self._request()[0] for _ in range(rng.randrange(1, 60))]
         self._number += 1
         last = f"last-{self._number}"
@@ -314,7 +330,7 @@ class Generator:
         data = f"[{','.join(items)}]".encode("utf-8", "surrogatepass")
         if rng.random() < 0.03:
             return Body(self._scratched(data), len(items), None)
-        return Body(data, len(items), last if _reads(data) else None)
+        return Body(data, len(items), last if reads(data) else None)
 
     def _request(self) -> tuple[str, str | None]:
         """Return the text of a request and its id, where it surely has an answer."""
@@ -368,7 +384,7 @@ class Generator:
             return self._damaged_object(node, raws)
         if isinstance(node, str) and rng.random() < 0.5:
             return self._scratched_text(node)
-        if rng.random() < 0.04:
+        if rng.random() < self._raw_share:
             raws.append(rng.choice(RAW))
             return _MARK % (len(raws) - 1)
         return self._value()
@@ -457,8 +473,8 @@ class Generator:
         )
 
 
-def _reads(data: bytes) -> bool:
-    """Whether the node reads the text as JSON, so that a request in it that is whole has an answer."""
+def reads(data: bytes) -> bool:
+    """Return whether the node reads the text as JSON, so that a request in it that is whole has an answer."""
     try:
         decode(data, RpcLimits())
     except RpcError:

@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cybermiles.rpc.config import RpcConfig
 from cybermiles.rpc.methods import Context
 from tests.fakes.rpc import FakeNode
 from tests.fuzz.rpc import Failed, check, gather_facts
 from tests.fuzz.rpc_cases import Generator
+from tests.fuzz.rpc_local import IpcClient, dev_templates
 
 JSON = st.recursive(
     st.none()
@@ -83,3 +85,21 @@ def _fits(value):
 def test_the_fuzzer_does_not_take_what_is_no_answer_or_shows_the_insides(answer):
     with pytest.raises(Failed):
         check(answer, b"")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("number", range(5))
+async def test_the_fuzzer_finds_an_answer_for_each_body_it_sends_over_the_unix_socket(tmp_path, number):
+    path = tmp_path / "cmt.ipc"
+    node = FakeNode(RpcConfig(port=0, ipc_path=path))
+    await node.server.start()
+    try:
+        facts = await gather_facts(node.result)
+        generator = Generator(random.Random(number), node.dispatcher.method_names, facts, more=dev_templates(facts, 1))
+        client = IpcClient(path, generator, random.Random(number), check, Failed)
+        bodies = []
+        while sum(body.cases for body in bodies) < 300:
+            await client.connection(bodies.append)
+        assert client.outcomes["IPC batch"] + client.outcomes["IPC ok"]
+    finally:
+        await node.server.stop()
