@@ -207,7 +207,7 @@ class Simulation:
 
 
 def check_next_nonce(nonce: int) -> None:
-    """Raise NonceOverflow where a sender has no next nonce (EIP-2681): only an override or a devnet's edit sets it so high."""
+    """Raise NonceOverflow where a sender has no next nonce (EIP-2681), by an override or a devnet's edit."""
     if nonce >= LAST_NONCE:
         raise NonceOverflow(f"nonce has max value: {nonce}")
 
