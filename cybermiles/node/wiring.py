@@ -86,6 +86,7 @@ def build(config: NodeConfig, directory: DataDir, document: GenesisDocument, wor
         calls.forget()
         view.look_at(parts.database, parts.mempool.candidates)
         pool.look_at(parts.mempool)
+        foundation.metrics.consensus.latest_block_height.set(parts.height)
 
     chain.follow(look_at)
     console = Console(calls, foundation.store) if document.dev else None
