@@ -1,13 +1,18 @@
 """Log queries over 100 000 blocks with a million ERC-20 transfers, and what the index costs a block.
 
-The store is LevelDB on this disk with the node's own options. A query is run as the job that `eth_getLogs` is, without the
-process around it: it searches, decodes and renders. Each runs three times; the first finds cold caches of the database.
+The store is LevelDB on this disk with the node's own options. A query is first run as the job that `eth_getLogs` is: it
+searches, decodes and renders. Each runs three times; the first finds cold caches of the database. Then the same queries are
+posted to the RPC server in front of one call worker, which reads the store through this process: wall time of the answer
+and CPU time of server, worker and client, the memory that the worker occupies, and the longest a timer of the event loop was
+late meanwhile.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
+import os
 import random
 import resource
 import tempfile
@@ -15,12 +20,23 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import aiohttp
+
 from cybermiles.chain.params import ChainParams
 from cybermiles.crypto.hashing import keccak256
+from cybermiles.execution.genesis import genesis_block
+from cybermiles.node.calls.metrics import CallMetrics
+from cybermiles.node.calls.pool import CallPool
+from cybermiles.node.calls.worker import setup_of
 from cybermiles.node.chain_view import ChainView
-from cybermiles.rpc.config import RpcLimits
+from cybermiles.rpc.config import RpcConfig, RpcLimits
 from cybermiles.rpc.logs import LogQuery, log_search
 from cybermiles.rpc.serializers import Serializer
+from cybermiles.rpc.service import RpcPorts, build_server
+from cybermiles.runtime.clock import SystemClock
+from cybermiles.runtime.metrics import Registry
+from cybermiles.storage.block_store import header_records
+from cybermiles.storage.chain_store import Head, chain_records
 from cybermiles.storage.database import Database
 from cybermiles.storage.leveldb import LevelDB, LevelDBOptions
 from cybermiles.storage.log_index import fingerprints, log_records
@@ -28,6 +44,8 @@ from cybermiles.types.block_logs import encode_block_logs
 from cybermiles.types.header import Header
 from cybermiles.types.primitives import EMPTY_TRIE_ROOT, ZERO_ADDRESS, ZERO_HASH, Address, Hash32
 from cybermiles.types.receipt import EMPTY_BLOOM, Log, Receipt
+from tests.factories import genesis_document
+from tests.fakes.rpc import FakeInfo, FakePool
 
 TOKEN = Address(b"\x70" * 20)
 RARE = Address(b"\x7a" * 20)
@@ -97,6 +115,85 @@ def measure(view, query, blocks):
     return runs, answer, len(found.json)
 
 
+class Lateness:
+    """How late a task that wants its turn every millisecond gets it."""
+
+    def __init__(self):
+        self.worst = 0.0
+
+    async def watch(self):
+        while True:
+            began = time.perf_counter()
+            await asyncio.sleep(0.001)
+            self.worst = max(self.worst, time.perf_counter() - began - 0.001)
+
+
+def children_seconds(pids):
+    ticks = 0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def memory_bytes(pid):
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def asked(query, blocks):
+    """Return the body of the request for a query."""
+    filter_ = {
+        "fromBlock": "0x1",
+        "toBlock": hex(blocks),
+        "address": ["0x" + address.hex() for address in query.addresses],
+        "topics": [["0x" + topic.hex() for topic in position] or None for position in query.topics],
+    }
+    return json.dumps({"jsonrpc": "2.0", "id": 1, "method": "eth_getLogs", "params": [filter_]})
+
+
+async def over_http(store, queries, blocks):
+    """Print what each query takes end to end."""
+    document, limits, registry = genesis_document(), RpcLimits(call_workers=1), Registry()
+    database = Database(store)
+    database.commit_genesis(genesis_block(document))
+    head = header_at(blocks)
+    supply = database.chain.supply
+    store.write(
+        header_records(header_at(1)) | header_records(head)
+        | chain_records(Head(blocks, head.hash, head.state_root), supply), sync=False,
+    )  # fmt: skip
+    database.follow()
+    calls = registry.create(CallMetrics, "calls")
+    pool = CallPool(setup_of(document, limits), store, limits=limits, clock=SystemClock(), metrics=calls)
+    transactions = FakePool()
+    ports = RpcPorts(
+        chain=ChainView(database, document.chain_id, document.params, tuple), executor=pool, pool=transactions,
+        info=FakeInfo(), events=transactions.events, clock=SystemClock(), id_secret=bytes(32),
+    )  # fmt: skip
+    server = build_server(RpcConfig(port=0, limits=limits), ports)
+    pool.start()
+    await server.start()
+    lateness = Lateness()
+    watching = asyncio.create_task(lateness.watch())
+    async with aiohttp.ClientSession(headers={"Content-Type": "application/json"}) as session:
+        for name, query in queries.items():
+            runs, lateness.worst = [], 0.0
+            for _ in range(3):
+                began, cpu = time.perf_counter(), time.process_time() + children_seconds(pool.pids)
+                async with session.post(server.url, data=asked(query, blocks)) as response:
+                    answer = await response.read()
+                cpu = time.process_time() + children_seconds(pool.pids) - cpu
+                runs.append((round((time.perf_counter() - began) * 1e3), round(cpu * 1e3)))
+            memory = sum(memory_bytes(pid) for pid in pool.pids) / 1e6
+            print(
+                f"{name:<38}{runs} ms (wall, CPU), {len(answer) / 1e6:.1f} MB; worker {memory:.0f} MB; "
+                f"event loop late by {lateness.worst * 1e3:.0f} ms"
+            )
+    watching.cancel()
+    await server.stop()
+    pool.close()
+
+
 def sizes(rng, logs_per_block):
     """Return bytes per log (of the logs, of the fingerprints) before the database compresses them."""
     hashes, outcomes = block(1, logs_per_block, rng, 2)
@@ -133,6 +230,8 @@ def main():
             runs, answer, size = measure(view, query, arguments.blocks)
             grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
             print(f"{name:<38}{runs} ms, {answer}, {size / 1e6:.1f} MB; peak memory +{grown:.0f} MB")
+        print("over HTTP and a call worker:")
+        asyncio.run(over_http(store, queries, arguments.blocks))
 
 
 if __name__ == "__main__":
