@@ -67,6 +67,9 @@ async def _run(
     if not await sync_state(config, directory, document, workers.log):
         return
     stop_on_signals(supervisor)
+    # What was imported is for ever; the parts of a chain for development are not.
+    gc.collect()
+    gc.freeze()
     components = build(config, directory, document, workers)
     try:
         if components.operators is not None:
@@ -83,8 +86,6 @@ async def _run(
             await _listen(components.network, "p2p", "p2p.listen_host or p2p.listen_port")
             for name, coroutine in components.network.tasks().items():
                 supervisor.start(name, coroutine)
-        gc.collect()
-        gc.freeze()
         _watch(supervisor, components)
         supervisor.start("engine", components.chain.run())
         await supervisor.wait()
