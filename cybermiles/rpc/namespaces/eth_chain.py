@@ -15,6 +15,7 @@ from cybermiles.rpc.block_references import (
 from cybermiles.rpc.jsonrpc import SERVER_ERROR, RpcError
 from cybermiles.rpc.methods import Method, Param
 from cybermiles.rpc.pacing import collect, give_way
+from cybermiles.rpc.pending import PendingBlocks
 from cybermiles.rpc.quantities import parse_bool, parse_hash, parse_uint64
 from cybermiles.rpc.serializers import Contents, Place, progress_fields
 from cybermiles.types.transaction import recover_senders
@@ -53,6 +54,7 @@ class EthChain:
         limits: RpcLimits,
     ) -> None:
         self._chain = chain
+        self._pending = PendingBlocks(chain)
         self._pool = pool
         self._info = info
         self._serializer = serializer
@@ -140,7 +142,7 @@ class EthChain:
     def count(self, reference: BlockReference) -> str | None:
         """Return how many transactions a block has, null where there is none."""
         if reference is Tag.PENDING:
-            template = self._chain.pending_block()
+            template = self._pending.block()
             return None if template is None else hex(len(template.transactions))
         header = self._header(reference)
         return None if header is None else hex(self._chain.transaction_count(header.height))
@@ -200,7 +202,7 @@ class EthChain:
         return self._serializer.included(transaction, placed.outcome, Place(header, position))
 
     async def _pending_block(self, *, full: bool) -> Json:
-        template = self._chain.pending_block()
+        template = self._pending.block()
         if template is None:
             return None
         contents = Contents(*template)
@@ -210,7 +212,7 @@ class EthChain:
         return serializer.block(template.header, await collect(rendered), size=size)
 
     def _pending_at(self, index: int) -> Json:
-        template = self._chain.pending_block()
+        template = self._pending.block()
         if template is None or index >= len(template.transactions):
             return None
         place = Place(template.header, index)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from cybermiles.rpc.block_references import Tag, find_height
 from cybermiles.rpc.methods import Method
 from cybermiles.rpc.namespaces.eth_chain import HASH, INDEX, NUMBER, TX
+from cybermiles.rpc.pending import PendingBlocks
 from cybermiles.rpc.quantities import encode_data
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class EthRaw:
 
     def __init__(self, chain: ChainReader, pool: TransactionPool, serializer: Serializer) -> None:
         self._chain = chain
+        self._pending = PendingBlocks(chain)
         self._pool = pool
         self._serializer = serializer
 
@@ -61,7 +63,7 @@ class EthRaw:
 
     def _transaction(self, reference: BlockReference, index: int) -> Transaction | None:
         if reference is Tag.PENDING:
-            template = self._chain.pending_block()
+            template = self._pending.block()
             return None if template is None or index >= len(template.transactions) else template.transactions[index]
         height = find_height(self._chain, reference)
         return None if height is None else self._chain.transaction(height, index)
