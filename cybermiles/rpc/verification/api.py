@@ -153,11 +153,11 @@ class VerificationApi:
         if len(texts) > _MAX_CREATIONS:
             raise Refused(f"contractaddresses are {_MAX_CREATIONS} at most")
         addresses = [parse_address({"contractaddresses": text.strip()}, "contractaddresses") for text in texts]
-        found = [entry for address in addresses if (entry := self._created(address)) is not None]
+        found = [entry for address in addresses if (entry := await self._created(address)) is not None]
         return Answer("1", "OK", found) if found else Answer("0", "No data found", None)
 
-    def _created(self, address: Address) -> dict[str, str] | None:
-        creation = self.service.creation(address)
+    async def _created(self, address: Address) -> dict[str, str] | None:
+        creation = await self.service.creation(address)
         if creation is None:
             return None
         return {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from cybermiles.rpc.pacing import Turn
 from cybermiles.rpc.ports import StateUnavailable
 from cybermiles.types.primitives import EMPTY_CODE_HASH
 
@@ -33,8 +34,12 @@ def code_at(chain: ChainReader, address: Address, height: int) -> bytes:
     return b"" if account is None or account.code_hash == EMPTY_CODE_HASH else state.code(account.code_hash)
 
 
-def find_creation(chain: ChainReader, address: Address) -> Creation | None:
-    """Return how a contract that exists now came to be, None where that cannot be told."""
+async def find_creation(chain: ChainReader, address: Address) -> Creation | None:
+    """Return how a contract that exists now came to be, None where that cannot be told.
+
+    Gives way: a block may hold thousands of outcomes.
+    """
+    turn = Turn()
     before, after = 0, chain.head_height()
     while after - before > 1:
         middle = (before + after) // 2
@@ -42,12 +47,14 @@ def find_creation(chain: ChainReader, address: Address) -> Creation | None:
             after = middle
         else:
             before = middle
-    block = chain.block(after)
-    if block is None:
-        return None
-    for transaction, outcome in zip(block.transactions, chain.outcomes(after), strict=True):
-        if outcome.contract_address == address:
-            return Creation(after, transaction.hash, transaction.sender, transaction.data)
+        await turn.share()
+    for index in range(chain.transaction_count(after)):
+        placed = chain.outcome(after, index)
+        if placed is not None and placed.outcome.contract_address == address:
+            transaction = chain.transaction(after, index)
+            if transaction is not None:
+                return Creation(after, transaction.hash, transaction.sender, transaction.data)
+        await turn.share()
     return None
 
 

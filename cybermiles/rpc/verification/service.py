@@ -100,9 +100,9 @@ class VerificationService:
         code = self._code(address)
         return await self._worker.run(self._store.load, address, _hash(code)) if code else None
 
-    def creation(self, address: Address) -> Creation | None:
+    async def creation(self, address: Address) -> Creation | None:
         """Return how a contract came to be, None where that is not known."""
-        return find_creation(self._chain, address) if self._code(address) else None
+        return await find_creation(self._chain, address) if self._code(address) else None
 
     async def run(self) -> NoReturn:
         """Work on what is submitted until cancelled."""
@@ -132,7 +132,7 @@ class VerificationService:
 
     async def _verify(self, submission: Submission) -> Match:
         code = self._code(submission.address)
-        creation = find_creation(self._chain, submission.address)
+        creation = await find_creation(self._chain, submission.address)
         chain = OnChain(code, None if creation is None else creation.data)
         known = await self._worker.run(self._store.load, submission.address, _hash(code))
         verdict, record = await self._worker.run(judge, submission, chain, self._solc, self._clock.now_ms())

@@ -100,15 +100,19 @@ class VaultChain:
             )
         return SimpleNamespace(account=accounts.get, code=lambda _hash: self.runtime)
 
-    def block(self, height):
+    def transaction_count(self, height):
+        return 2 if height == self.created else 0
+
+    def transaction(self, height, index):
+        assert height == self.created
         creation = SimpleNamespace(hash=b"\x77" * 32, sender=OWNER[12:], data=compiled().creation + ARGUMENTS)
         other = SimpleNamespace(hash=b"\x78" * 32, sender=bytes(20), data=b"")
-        return SimpleNamespace(transactions=(other, creation) if height == self.created else ())
+        return (other, creation)[index]
 
-    def outcomes(self, height):
+    def outcome(self, height, index):
+        assert height == self.created
         made = ADDRESS if self.is_direct else None
-        places = (None, made) if height == self.created else ()
-        return tuple(SimpleNamespace(contract_address=place) for place in places)
+        return SimpleNamespace(outcome=SimpleNamespace(contract_address=(None, made)[index]))
 
 
 SOLC = """\

@@ -181,13 +181,14 @@ async def test_what_was_verified_is_forgotten_where_the_code_is_another_one(buil
     assert await build(VaultChain(b"")).record(ADDRESS) is None
 
 
-def test_the_creation_is_found_by_halves():
+@pytest.mark.asyncio
+async def test_the_creation_is_found_by_halves():
     chain = VaultChain()
-    assert find_creation(chain, ADDRESS).height == 37
+    assert (await find_creation(chain, ADDRESS)).height == 37
     assert len(chain.asked) <= 6
-    assert find_creation(VaultChain(pruned_below=36), ADDRESS).height == 37
-    assert find_creation(VaultChain(pruned_below=38), ADDRESS) is None
-    assert find_creation(VaultChain(is_direct=False), ADDRESS) is None
+    assert (await find_creation(VaultChain(pruned_below=36), ADDRESS)).height == 37
+    assert await find_creation(VaultChain(pruned_below=38), ADDRESS) is None
+    assert await find_creation(VaultChain(is_direct=False), ADDRESS) is None
 
 
 def test_the_store_is_bounded_and_a_damaged_file_is_said(tmp_path, build):
