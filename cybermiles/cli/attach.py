@@ -73,8 +73,8 @@ def attach(
     value = None
     for text in codes:
         value = run(text, names)
-    shown = json.loads(json.dumps(value, default=_plain))
     if as_json or value is not None:
+        shown = _as_json(value) if as_json else None
         answer({"result": shown}, value if isinstance(value, str) else repr(value), as_json=as_json)
 
 
@@ -193,6 +193,14 @@ def _interact(names: dict[str, Any], banner: str) -> None:
     config.TerminalInteractiveShell.confirm_exit = False
     config.TerminalInteractiveShell.enable_tip = False
     IPython.start_ipython(argv=[], user_ns=names, config=config)
+
+
+def _as_json(value: object) -> Any:  # noqa: ANN401  (JSON)
+    """Return a value as JSON has it. Raises CommandError where it has no such value."""
+    try:
+        return json.loads(json.dumps(value, default=_plain))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise CommandError(f"the value has no form in JSON: {error}") from error
 
 
 def _plain(value: object) -> object:

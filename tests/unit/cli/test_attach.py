@@ -79,6 +79,16 @@ def test_what_fails_ends_with_its_reason(url, code, message):
         run(code, {"cmt": Refusing(), "Methods": Methods})
 
 
+@pytest.mark.parametrize("code", ["{b'a': 1}", "x = []; x.append(x); x"])
+def test_a_value_that_json_has_no_form_for_is_shown_as_python_has_it_or_refused(url, code):
+    status, out, err = attach(url, "--exec", code)
+    assert (status, err) == (0, "")
+    assert out in {"{b'a': 1}\n", "[[...]]\n"}
+    status, out, err = attach(url, "--exec", code, "--json")
+    assert status == 1
+    assert "the value has no form in JSON" in out + err
+
+
 def test_json_needs_code(url):
     code, _, err = attach(url, "--json")
     assert code == 2
