@@ -13,6 +13,7 @@ The logs are stored with those of the whole block (`types.block_logs`); the bloo
 
 from __future__ import annotations
 
+from functools import lru_cache
 from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 
 _FIXED = Struct(">BBBQQQII")
 _U32 = 4
-_PLAIN = b"\x80\x80\x80"
-"""The encoded rest of what most transactions are: no contract, failure or output."""
+_NOTHING = b"\x80\x80\x80"
+"""No contract, failure or output: what most transactions have."""
 
 
 class StoredOutcome(NamedTuple):
@@ -99,17 +100,22 @@ def _encode(outcome: TransactionOutcome, first_log_index: int) -> bytes:
         first_log_index,
         len(receipt.logs),
     )
-    price = rlp.encode_int(outcome.effective_gas_price)
     if not (outcome.failure or outcome.contract_address or outcome.output):
-        return fixed + rlp.encode_list((price, _PLAIN))
+        return fixed + _plain(outcome.effective_gas_price)
     return fixed + rlp.encode_list(
         (
-            price,
+            rlp.encode_int(outcome.effective_gas_price),
             rlp.encode_bytes(outcome.contract_address or b""),
             rlp.encode_bytes((outcome.failure or "").encode()),
             rlp.encode_bytes(outcome.output),
         )
     )
+
+
+@lru_cache(maxsize=256)
+def _plain(effective_gas_price: int) -> bytes:
+    """Return the list of a transaction that has nothing but a price, which most of a block have in common."""
+    return rlp.encode_list((rlp.encode_int(effective_gas_price), _NOTHING))
 
 
 def _decode(record: bytes, block_logs: BlockLogs | None) -> StoredOutcome:
