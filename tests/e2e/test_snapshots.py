@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import re
+import select
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 from web3 import Web3
 
+from cybermiles.node.rollback import MARK
 from tests.e2e.conftest import KEYS, Devnet
 from tests.e2e.test_clients import deploy, transact
 
@@ -190,6 +192,28 @@ def test_kill_after_a_revert_and_a_restart_find_the_chain_of_the_snapshot(node):
     chain.transfer(2)
     assert chain.balance() == 7
     assert node.height() > height
+
+
+def test_what_a_kill_interrupts_is_finished_by_the_next_start(node):
+    """Killed as soon as the mark is there that a revert has begun, or has answered before that was seen."""
+    mark = node.home / "data" / MARK
+    for _ in range(4):
+        node.rpc("anvil_setBalance", OTHER, "0x5")
+        request = {"jsonrpc": "2.0", "id": 1, "method": "evm_revert", "params": [node.rpc("evm_snapshot")]}
+        node.rpc("anvil_setBalance", OTHER, "0x7")
+        node.rpc("evm_mine")
+        connection = http.client.HTTPConnection("127.0.0.1", node.port)
+        connection.request("POST", "/", json.dumps(request), {"Content-Type": "application/json"})
+        while not mark.exists() and not select.select([connection.sock], [], [], 0)[0]:
+            pass
+        node.kill()
+        connection.close()
+        node.start()
+        assert not mark.exists()
+        assert node.rpc("eth_getBalance", OTHER, "latest") in {"0x5", "0x7"}
+        before = node.height()
+        node.rpc("evm_mine")
+        assert node.height() > before
 
 
 def test_fifty_cycles_leave_the_process_as_it_was(node):
