@@ -1,7 +1,7 @@
 """Four validators of Polygon Edge (IBFT, Go) on loopback: the BFT EVM chain of `bench_peers`.
 
 Fresh keys, a genesis with the four as its authorities (proof of authority, ECDSA seals) and coins for the senders, one second between
-blocks, London rules with a burn contract (without one this chain knows no type 2 transactions). Its limits on batches and on its pool,
+blocks, London rules with a burn contract, so that it charges a base fee as the others do. Its limits on batches and on its pool,
 which are made for public networks, are raised so that no load here meets them. Each node dials the other three.
 
 The binary: a Go module of one's own whose `main` calls `root.NewRootCommand().Execute()` of
