@@ -30,6 +30,8 @@ UNREADABLE = schema.ACCOUNT + schema.SLOT
 READ_AHEAD = schema.HEADER + schema.BLOCK_LOGS
 """Prefixes of what is read height by height, often many in a row."""
 AHEAD_HEIGHTS = 64
+WIDEST_STEP = 5
+"""Heights between two reads that still make reading ahead cheaper than asking for each."""
 FIRST_BYTES, MOST_BYTES = 4096, 1 << 18
 """Of a range asked for at once, the first time and in the end: many ranges are read for their first item."""
 _OVERHEAD = 150
@@ -108,7 +110,7 @@ class RemoteStore:
         self._last[prefix[0]] = height
         if known is not None:
             return known
-        if not 0 < step < AHEAD_HEIGHTS // 2:
+        if not 0 < step <= WIDEST_STEP:
             return self._ask(key)
         start, stop = schema.height_range(prefix, height, height + AHEAD_HEIGHTS)
         items, _ = self._scan(start, stop, reverse=False, max_bytes=MOST_BYTES)
