@@ -20,12 +20,14 @@ from pathlib import Path
 
 from benchmarks.bench_network import fund, rounds
 from benchmarks.bench_rpc import send_batches
-from benchmarks.load import PRICE, accounts, private_key, resident_bytes, rpc
+from benchmarks.load import PRICE, accounts, own_and_mapped_bytes, private_key, resident_bytes, rpc
 from benchmarks.workload import BATCH, SENDERS, port_of, token_transfers, transfers
 from cybermiles.types.transaction_codec import UnsignedTransaction
 from tests.e2e.network.cluster import Cluster
 
 TICKS = os.sysconf("SC_CLK_TCK")
+MEMORY_SECONDS = 300
+"""Between two lines about memory in a run that takes longer."""
 
 
 def signed(sender, nonce, to, data=b"", gas=21_000, value=0):
@@ -63,6 +65,15 @@ class Watcher(threading.Thread):
                 time.sleep(0.02)
 
 
+def memory(cluster):
+    """Return the most that any node holds itself, and of mapped files, in MB."""
+    own, mapped = (
+        max(sizes) // 2**20
+        for sizes in zip(*(own_and_mapped_bytes(node.process.pid) for node in cluster.nodes), strict=True)
+    )
+    return {"own_mb": own, "mapped_files_mb": mapped}
+
+
 def drive(cluster, transactions, rate):
     """Offer `rate` transactions a second and return what became of them."""
     ports = [port_of(node.url) for node in cluster.nodes]
@@ -74,6 +85,8 @@ def drive(cluster, transactions, rate):
     began, sent = time.perf_counter(), {}
     for number, batch in enumerate(batches):
         due = began + number * BATCH / rate
+        if number * BATCH % (rate * MEMORY_SECONDS) == 0:
+            print(json.dumps({"sent": number * BATCH, **memory(cluster)}), flush=True)
         time.sleep(max(0, due - time.perf_counter()))
         send_batches(ports[number % len(ports)], [tx.raw for tx in batch], BATCH)
         sent |= dict.fromkeys(("0x" + tx.hash.hex() for tx in batch), due)
@@ -93,6 +106,7 @@ def drive(cluster, transactions, rate):
         "rounds_above_0": rounds(cluster) - entered,
         "cpu_us_per_transaction_and_node": round(statistics.mean(cpu) / len(transactions) * 1e6),
         "rss_mb": max(resident_bytes(node.process.pid)[0] for node in cluster.nodes) // 2**20,
+        **memory(cluster),
         "peak_rss_mb": max(resident_bytes(node.process.pid)[1] for node in cluster.nodes) // 2**20,
     }
 

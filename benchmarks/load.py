@@ -116,5 +116,14 @@ def rpc(url, method, *params):
 
 def resident_bytes(pid):
     """Return (now, peak) resident memory of a process."""
+    return _status_bytes(pid, "VmRSS", "VmHWM")
+
+
+def own_and_mapped_bytes(pid):
+    """Return what a process holds itself, and how much of the files that it maps is in memory: the system takes that back."""
+    return _status_bytes(pid, "RssAnon", "RssFile")
+
+
+def _status_bytes(pid, *names):
     fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in line)
-    return tuple(int(fields[name].split()[0]) * 1024 for name in ("VmRSS", "VmHWM"))
+    return tuple(int(fields[name].split()[0]) * 1024 for name in names)

@@ -39,8 +39,10 @@ IDLE = (
     "Runner.run (asyncio/runners.py",
     "wait (threading.py",
     "select (selectors.py",
+    "OsDirectory.sync (",
+    "OsDirectory.sync_names (",
 )
-"""Innermost frames of threads that wait."""
+"""Innermost frames of threads that wait, for work or for the disk."""
 
 
 def stages(profile):
