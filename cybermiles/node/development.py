@@ -44,13 +44,17 @@ class Development:
         self._committed = asyncio.Event()
         self._busy = asyncio.Lock()
         self._then: Callable[[], None] | None = None
+        self._is_asking = False
         self._snapshots: dict[int, _Snapshot] = {}
         self._taken = 0
         chain.listen(self)
         chain.follow(self._start)
 
-    def _start(self, _parts: ChainParts) -> None:
+    def _start(self, parts: ChainParts) -> None:
         self._head_time = self._chain.head.timestamp
+        self._then = None
+        if self._is_asking:
+            self._ask(parts)
         # Long enough ago for a block to be in the making.
         self._began = self._clock.monotonic() - self._interval_ms / 1000
 
@@ -90,9 +94,13 @@ class Development:
             return await self._go_back(_Snapshot(ChainPoint(0, ()), self._clock.mark_since(self._genesis_time)), 0)
 
     async def _go_back(self, to: _Snapshot, number: int) -> int:
-        await self._chain.take_back(to.point, lambda: self._clock.go_back(to.time))
-        self._snapshots = {other: kept for other, kept in self._snapshots.items() if other < number}
-        self._hold()
+        def then() -> None:
+            """Done with the blocks, whether or not somebody still waits for it."""
+            self._clock.go_back(to.time)
+            self._snapshots = {other: kept for other, kept in self._snapshots.items() if other < number}
+            self._hold()
+
+        await self._chain.take_back(to.point, then)
         return to.point.height
 
     def _hold(self) -> None:
@@ -150,11 +158,17 @@ class Development:
             self._clock.skip(self._interval_ms)
             if self._clock.pinned is None:
                 self._clock.advance(max(0, (self._head_time + 1) * 1000 - self._clock.now_ms()))
-        parts = self._chain.parts
+        self._is_asking = True
+        try:
+            self._ask(self._chain.parts)
+            await committed.wait()
+        finally:
+            self._is_asking = False
+
+    def _ask(self, parts: ChainParts) -> None:
         if parts.asked is not None:
             parts.asked.ask()
         parts.engine.wake()
-        await committed.wait()
 
     def _require_alone(self) -> None:
         if not self._chain.is_alone:

@@ -180,6 +180,36 @@ async def test_time_goes_on_from_the_snapshot_also_a_time_that_was_set(node) -> 
 
 
 @pytest.mark.asyncio
+async def test_a_change_of_time_that_waits_for_a_block_is_forgotten_with_it(node) -> None:
+    number = await node.development.snapshot()
+    at = node.clock.now_ms() // 1000 + 1_000_000
+    changing = asyncio.ensure_future(node.development.set_next_time(at))
+    await asyncio.sleep(0)
+    changing.cancel()  # as a request is that takes too long
+    await asyncio.gather(changing, return_exceptions=True)
+    await node.development.revert(number)
+    await node.development.mine(2)
+    assert node.chain.head.timestamp < at
+
+
+@pytest.mark.asyncio
+async def test_a_revert_that_nobody_waits_for_any_longer_forgets_the_later_snapshots_too(node) -> None:
+    number = await node.development.snapshot()
+    await node.development.mine(2)
+    later = await node.development.snapshot()
+    reverting = asyncio.ensure_future(node.development.revert(number))
+    await asyncio.sleep(0)
+    reverting.cancel()
+    await asyncio.gather(reverting, return_exceptions=True)
+    await node.development.snapshot()
+    await node.development.mine(1)
+    while node.height > 1:
+        await asyncio.sleep(0)
+    assert await node.development.revert(later) is None
+    assert await node.development.revert(number) is None
+
+
+@pytest.mark.asyncio
 async def test_a_reset_goes_to_the_genesis_block_and_to_the_machines_time(node) -> None:
     genesis = node.hash_of(0)
     await node.development.snapshot()
