@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from cybermiles.types.block import Block
 
 
+LATEST_TIME = 2**32 - 1 - 50 * 31_536_000
+"""Seconds. Books keep times in 32 bits, and some are of years to come."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Snapshot:
     point: ChainPoint
@@ -118,6 +122,7 @@ class Development:
             for number in range(count):
                 if number and apart is not None:
                     self._require_alone()
+                    _check_not_over(self._head_time + apart)
                     self._clock.advance(apart * 1000)
                 await self._block()
 
@@ -125,6 +130,7 @@ class Development:
         """Move the clock on; return how far it is ahead, in seconds. Raises ConfigError where others vote, too."""
         async with self._busy:
             self._require_alone()
+            _check_not_over(self._clock.now_ms() // 1000 + seconds)
             await self._quiet(lambda: self._clock.advance(seconds * 1000))
             return self._clock.ahead_ms // 1000
 
@@ -136,6 +142,7 @@ class Development:
     async def _set_time(self, timestamp: int) -> None:
         self._require_alone()
         self._check_after_head(timestamp)
+        _check_not_over(timestamp)
         await self._quiet(lambda: self._clock.pin(timestamp))
         self._check_after_head(timestamp)
 
@@ -173,3 +180,10 @@ class Development:
     def _require_alone(self) -> None:
         if not self._chain.is_alone:
             raise ConfigError("several validators decide this chain, and they would refuse blocks of another time")
+
+
+def _check_not_over(timestamp: int) -> None:
+    if timestamp > LATEST_TIME:
+        raise ConfigError(
+            f"time {timestamp} is too far ahead, the latest is {LATEST_TIME}: the chain's books end in 2106"
+        )

@@ -26,6 +26,7 @@ CODE_UNITS_PER_WORD = 1
 """Hashing and storing code, 32 bytes."""
 _WORD = 32
 _MAX_NONCE = 2**64 - 1
+_MAX_BALANCE = 2**128 - 1
 _ERROR_STRING = keccak256(b"Error(string)")[:4]
 
 
@@ -61,7 +62,10 @@ class DevContract:
 
 
 def _set_balance(world: WorldState, target: Address, rest: bytes) -> None:
-    world.set_balance(target, _word(rest, 0))
+    balance = _word(rest, 0)
+    if balance > _MAX_BALANCE:
+        raise _refusal("a balance over 2^128 - 1 wei could not be received by whoever has as much")
+    world.set_balance(target, balance)
 
 
 def _set_nonce(world: WorldState, target: Address, rest: bytes) -> None:

@@ -306,10 +306,9 @@ class Dev:
         """Make blocks until one has the transaction: one that is being built already has not. Raises RpcError."""
         while (place := self._chain.locate_transaction(tx_hash)) is None:
             await self._development.mine(1)
-        height, index = place
-        outcome = self._chain.outcomes(height)[index]
-        if outcome.failure is not None:
-            raise RpcError(SERVER_ERROR, revert_reason(outcome.output) or outcome.failure)
+        placed = self._chain.outcome(*place)
+        if placed is not None and placed.outcome.failure is not None:
+            raise RpcError(SERVER_ERROR, revert_reason(placed.outcome.output) or placed.outcome.failure)
 
     async def _mine(self, count: int, *, apart: int | None = None, at: int | None = None) -> None:
         limit = self._limits.dev_mine_max_blocks
