@@ -1,21 +1,21 @@
 """The mutable world state that one block (or one call) executes on.
 
-Everything the EVM reads or writes goes through `WorldState`, so each method is one or two
-dictionary operations. What was not touched yet is read from the parent's `StateReader` once.
+Everything the EVM reads or writes goes through `WorldState`, so each method is one or two dictionary operations. What
+was not touched yet is read from the parent's `StateReader` once.
 
-Undo is one list. Every change to a mapping first appends (mapping, key, value before); taking
-changes back is popping the list and putting the values back, whatever they are: account, slot, warm
-mark, burnt counter. A snapshot is a length of that list.
+Undo is one list. Every change to a mapping first appends (mapping, key, value before); taking changes back is popping
+the list and putting the values back, whatever they are: account, slot, warm mark, burnt counter. A snapshot is a
+length of that list.
 
     begin_transaction ─► snapshot … revert ─► end_transaction ─► [undo_transaction] ─► begin …
        list emptied       nested call frames   empty accounts     all of it or
                                                dropped            nothing
 
-A snapshot is good until the next transaction begins. One thread owns a world. `changes()` is the
-net difference from the parent, for the trie and the flat state.
+A snapshot is good until the next transaction begins. One thread owns a world. `changes()` is the net difference from
+the parent, for the trie and the flat state.
 
-An account with nonce 0, balance 0 and no code is dropped at the end of the transaction that touched
-it (EIP-161); writing such an account into being does nothing until something makes it non-empty.
+An account with nonce 0, balance 0 and no code is dropped at the end of the transaction that touched it (EIP-161);
+writing such an account into being does nothing until something makes it non-empty.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class WorldState:
         self._touched: dict[Address, bool] = {}
         self._created: dict[Address, bool] = {}
         self._warm: dict[Address, bool] = {}
-        self._warm_slots: dict[tuple[Address, int], bool] = {}
+        self._warm_slots: dict[Address, dict[int, bool]] = {}
         self._transient: dict[tuple[Address, int], int] = {}
 
     # Accounts
@@ -197,6 +197,10 @@ class WorldState:
         """Return the word at `slot`, 0 where none is stored."""
         return self._slots[address][slot]
 
+    def slots(self, address: Address) -> Slots:
+        """Return the account's words by slot, 0 where none is stored. To look up, until the transaction ends."""
+        return self._slots[address]
+
     def original_storage(self, address: Address, slot: int) -> int:
         """Return the word at `slot` as it was when the current transaction began (EIP-2200)."""
         written = self._originals.get(address)
@@ -256,14 +260,18 @@ class WorldState:
 
     def is_warm_slot(self, address: Address, slot: int) -> bool:
         """Tell whether the current transaction accessed the slot before (EIP-2929)."""
-        return (address, slot) in self._warm_slots
+        return slot in self.warm_slots(address)
+
+    def warm_slots(self, address: Address) -> dict[int, bool]:
+        """Return the account's accessed slots, to look up in: `warm_slot` adds to them."""
+        return self._warm_slots.setdefault(address, {})
 
     def warm_slot(self, address: Address, slot: int) -> None:
         """Mark the slot as accessed."""
-        key = (address, slot)
-        if key not in self._warm_slots:
-            self._undo.append((self._warm_slots, key, None))
-            self._warm_slots[key] = True
+        slots = self.warm_slots(address)
+        if slot not in slots:
+            self._undo.append((slots, slot, None))
+            slots[slot] = True
 
     def accessed(self, left_out: Container[Address]) -> AccessList:
         """Return what the current transaction warmed: addresses with their slots, in address order.
@@ -271,9 +279,8 @@ class WorldState:
         An address in `left_out` is listed only where a slot of it was accessed.
         """
         slots: dict[Address, list[int]] = {a: [] for a in self._warm if a not in left_out}
-        for address, slot in self._warm_slots:
-            slots.setdefault(address, []).append(slot)
-        return tuple((address, tuple(sorted(slots[address]))) for address in sorted(slots))
+        slots |= {address: sorted(warm) for address, warm in self._warm_slots.items() if warm}
+        return tuple((address, tuple(slots[address])) for address in sorted(slots))
 
     def written_accounts(self) -> dict[Address, AccountFields]:
         """Return what each account was that the current transaction wrote and did not take back."""
@@ -361,16 +368,11 @@ class WorldState:
             if parent is not None:
                 changes.accounts[address] = None
             return
-        nonce, balance, code_hash = fields
-        if parent is None:
+        known_code = EMPTY_CODE_HASH if parent is None else parent.code_hash
+        if parent is None or fields != (parent.nonce, parent.balance, known_code):
             changes.accounts[address] = fields
-            known_code = EMPTY_CODE_HASH
-        else:
-            known_code = parent.code_hash
-            if nonce != parent.nonce or balance != parent.balance or code_hash != known_code:
-                changes.accounts[address] = fields
-        if code_hash not in (known_code, EMPTY_CODE_HASH):
-            changes.codes[code_hash] = self._codes[code_hash]
+        if fields[2] not in (known_code, EMPTY_CODE_HASH):
+            changes.codes[fields[2]] = self._codes[fields[2]]
 
     def _write(self, address: Address, fields: AccountFields) -> None:
         old = self._accounts[address]

@@ -17,9 +17,12 @@ from cybermiles.state.reader import NoState
 from cybermiles.state.world import WorldState
 from cybermiles.types.primitives import ZERO_HASH, Address
 from cybermiles.vm.backend import BlockContext, CallMessage
+from cybermiles.vm.compute_units import TENTHS
+from cybermiles.vm.pyevm import program as programs
 from cybermiles.vm.pyevm.backend import PyEvmBackend
-from cybermiles.vm.pyevm.fusion import FUSABLE
-from cybermiles.vm.pyevm.program import MAX_STRETCHES, Kind
+from cybermiles.vm.pyevm.fusion import FUSABLE, LONGEST
+from cybermiles.vm.pyevm.program import FUSING_PRICE, MAX_FUSED, MAX_FUSED_OF_ONE
+from cybermiles.vm.pyevm.steps import Kind
 from cybermiles.vm.rules import Fork, ethereum_rules
 from cybermiles.vm.validity import floor_gas, intrinsic_gas
 from tests.differential.programs import COINBASE, CONTRACTS, SENDER, SLOTS, Scenario, scenario
@@ -29,8 +32,9 @@ SINGLE = {fork: PyEvmBackend(ethereum_rules(fork, 1), fuse_after=0) for fork in 
 CONTRACT = CONTRACTS[0]
 
 
-def fused(fork):
-    return PyEvmBackend(ethereum_rules(fork, 1), fuse_after=1)
+def fused(fork, after=1):
+    """`after`: with more runs than one it shows which way jumps mostly go, and paths lead through them."""
+    return PyEvmBackend(ethereum_rules(fork, 1), fuse_after=after)
 
 
 def execute(item, backend, compute_units):
@@ -59,11 +63,13 @@ def execute(item, backend, compute_units):
 
 
 def compare(item, fork, budgets):
-    """Run an item twice on one fused backend, so that what was compiled is met again."""
-    backend = fused(fork)
-    for units in budgets:
-        for _ in range(2):
-            assert execute(item, backend, units) == execute(item, SINGLE[fork], units), (item.seed, units)
+    """Run an item often on fused backends, so that what was compiled is met again."""
+    expected = {units: execute(item, SINGLE[fork], units) for units in budgets}
+    for after in (1, 2, 4):
+        backend = fused(fork, after)
+        for _ in range(2 * after):
+            for units in budgets:
+                assert execute(item, backend, units) == expected[units], (item.seed, after, units)
     return backend
 
 
@@ -114,19 +120,44 @@ FIXED_GROWTH = bytes.fromhex(SUM + "6103e052" + SUM + "50596000f3")
 GIVES_UP = bytes.fromhex("60003551" + "600201" * 20 + "6103e052" + SUM + "50596000f3")
 
 
+ON_THE_WAY = {
+    "cold and warm slots": "600154600154600254505050",
+    "storing": "6001600155600360015560016002555f60015560015f55",
+    "logs of what is fixed": "60015f5260026001600060205fa36007604060205fa25f5fa0",
+    "logs of what is not": "5f35600760205fa1" + "5f35601fa0" + "5f355fa0",
+    "hashing what is fixed": "60015f5260026020526040 5f2060205f20600b610140205f5f20".replace(" ", ""),
+    "hashing what is not": "5f35602020" + "5f355f20" + "6020 5f3520".replace(" ", ""),
+    "code": "303b73" + "ee" * 20 + "3b303b",
+    "powers": "61 01005f350a5f5f350a60ff60020a".replace(" ", ""),
+    "what a frame is": "30333436 3d4243465a585950".replace(" ", ""),
+    "memory here and there": "5f355160015f355260015f35608001525f3551608051",
+}
+
+
 @pytest.mark.parametrize(
     ("code", "argument", "most"),
-    [(COUNTDOWN, 40, 4_300), (FIXED_GROWTH, 0, 500), (GIVES_UP, 2_000, 900), (GIVES_UP, 0, 500)],
+    [
+        (COUNTDOWN, 40, 4_300),
+        (FIXED_GROWTH, 0, 500),
+        (GIVES_UP, 2_000, 900),
+        (GIVES_UP, 0, 500),
+        *((bytes.fromhex(SUM + code + SUM + "596000f3"), 200, None) for code in ON_THE_WAY.values()),
+    ],
+    ids=["loop", "growth", "large", "small", *ON_THE_WAY],
 )
 def test_gas_and_compute_units_that_end_anywhere(code, argument, most):
-    """The stretch gives way to its steps exactly where it must."""
+    """The path gives way to its steps exactly where it must."""
     backend = fused(Fork.OSAKA)
-    item = Scenario(0, (code,), {}, argument.to_bytes(32), 0, 50_000)
+    item = Scenario(0, (code,), {2: 5}, argument.to_bytes(32), 0, 150_000)
+    result = execute(item, SINGLE[Fork.OSAKA], None)[0]
     needed = max(intrinsic_gas(item.data, creates=False), floor_gas(item.data, Fork.OSAKA))
-    for gas in range(needed, needed + most):
+    if most is None:
+        assert result.failure is None
+        most = result.gas_used + result.gas_refund + 50 - needed
+    for gas in range(needed, needed + most, 1 + most // 5_000):
         limited = replace(item, gas=gas)
         assert execute(limited, backend, None) == execute(limited, SINGLE[Fork.OSAKA], None), gas
-    for units in range(40, 160):
+    for units in range(40, min(result.compute_units + 80, 400)):
         assert execute(item, backend, units) == execute(item, SINGLE[Fork.OSAKA], units), units
     assert stretches(backend)
 
@@ -144,10 +175,55 @@ def test_a_full_stack_runs_the_single_steps():
         compare(Scenario(spare, (code,), {}, b"", 0, 100_000), Fork.OSAKA, (None,))
 
 
+def test_compiling_is_paid_for():
+    """Nobody gets more opcodes compiled than the compute units pay for that running the code has taken."""
+    backend = PyEvmBackend(ethereum_rules(Fork.OSAKA, 1))
+    item = Scenario(0, (COUNTDOWN,), {}, (200).to_bytes(32), 0, 50_000)
+    spent = runs = 0
+    while not stretches(backend):
+        spent += execute(item, backend, None)[0].compute_units * TENTHS
+        runs += 1
+        assert runs < 300
+    (program,) = backend._frame.programs._programs.values()
+    assert runs > 1, "the loop has run often enough in the first"
+    assert 0 < program.fused * FUSING_PRICE <= spent
+    assert program.credit + program.fused * FUSING_PRICE <= spent
+
+
+def test_a_callee_does_not_pay_for_its_callers_code():
+    """What a frame takes in frames that it calls is theirs: it would be counted once for each frame above."""
+    backend = PyEvmBackend(ethereum_rules(Fork.OSAKA, 1))
+    call = bytes.fromhex("36600060003760006000366000600073") + CONTRACTS[1] + bytes.fromhex("5af100")
+    item = Scenario(0, (call, COUNTDOWN), {}, (100).to_bytes(32), 0, 100_000)
+    used = execute(item, backend, None)[0].compute_units * TENTHS
+    caller, callee = (backend._frame.programs.get(code) for code in item.codes)
+    assert 0 < caller.credit < 500
+    assert callee.credit > 1_000
+    assert caller.credit + callee.credit < used
+
+
+def test_one_program_is_bounded(monkeypatch):
+    monkeypatch.setattr(programs, "MAX_FUSED_OF_ONE", 100)
+    program = fused(Fork.OSAKA)._frame.programs.get(bytes.fromhex("5b8001800150") * 60 + b"\x00")
+    for index, step in enumerate(program.steps):
+        if step[0] == Kind.COUNT:
+            program.fuse(index, [])
+    assert 100 < program.fused < 100 + LONGEST
+
+
+def test_a_copy_of_the_code_finds_its_program():
+    cache = fused(Fork.OSAKA)._frame.programs
+    code, copy, other = COUNTDOWN, bytes(bytearray(COUNTDOWN)), COUNTDOWN + b"\x00"
+    program, _ = cache.get(code), cache.get(other)
+    assert cache.get(copy) is program
+    assert list(cache._programs) == [other, copy], "now the newest"
+    assert list(cache._programs)[1] is copy
+
+
 def test_what_is_compiled_is_bounded():
     """Contracts without end do not fill memory: the least recently used programs go."""
     cache = fused(Fork.OSAKA)._frame.programs
-    for number in range(MAX_STRETCHES // 50):
+    for number in range(MAX_FUSED // 2_000):
         code = (
             number.to_bytes(4).join(bytes.fromhex("63") + b"" for _ in range(2))
             + bytes.fromhex("5b8001800150") * 60
@@ -157,7 +233,7 @@ def test_what_is_compiled_is_bounded():
         index = 0
         while index < len(program.steps):
             if program.steps[index][0] == Kind.COUNT:
-                program.fuse(index)
+                program.fuse(index, [])
             index += 1
-    assert cache._shared.stretches == sum(program.stretches for program in cache._programs.values())
-    assert cache._shared.stretches < MAX_STRETCHES + 200
+    assert cache._shared.fused == sum(program.fused for program in cache._programs.values())
+    assert cache._shared.fused < MAX_FUSED + MAX_FUSED_OF_ONE

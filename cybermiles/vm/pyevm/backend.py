@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from eth.vm.message import Message
-
 from cybermiles.crypto.hashing import keccak256
 from cybermiles.errors import AccountFrozen, IntrinsicGasTooLow
 from cybermiles.types import rlp
@@ -17,6 +15,7 @@ from cybermiles.vm.pyevm.context import TransactionContext
 from cybermiles.vm.pyevm.delegation import apply_authorizations
 from cybermiles.vm.pyevm.failures import failure_of
 from cybermiles.vm.pyevm.frame import Frame
+from cybermiles.vm.pyevm.message import Message
 from cybermiles.vm.pyevm.opcodes import opcode_table
 from cybermiles.vm.pyevm.precompiles import precompile_table
 from cybermiles.vm.pyevm.program import RUNS_BEFORE_FUSING, ProgramCache
@@ -200,7 +199,9 @@ class PyEvmBackend:
         state = self._state(world, context, transaction.data, compute_units, tracer)
         state.compute_units -= weights.AUTHORIZATION * len(transaction.authorizations)
         self._warm(state, sender, transaction.to, transaction.access_list)
-        refund = apply_authorizations(world, transaction, self._rules.chain_id, context.frozen)
+        refund = 0
+        if transaction.authorizations:
+            refund = apply_authorizations(world, transaction, self._rules.chain_id, context.frozen)
         message = _message(
             state,
             sender=sender,
@@ -272,9 +273,9 @@ class PyEvmBackend:
         message: Any,  # noqa: ANN401
         accessed: AccessList = (),
     ) -> ExecutionResult:
-        used = gas_limit - frame.get_gas_remaining()
-        refund = min(frame.get_gas_refund(), used // MAX_REFUND_QUOTIENT)
         failure = failure_of(frame)
+        used = gas_limit - (frame.gas_left if failure is None else frame.get_gas_remaining())
+        refund = min(frame.refund if failure is None else frame.get_gas_refund(), used // MAX_REFUND_QUOTIENT)
         budget = UNLIMITED if compute_units is None else compute_units * weights.TENTHS
         spent = min(budget, budget - state.compute_units)
         return ExecutionResult(

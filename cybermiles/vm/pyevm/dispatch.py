@@ -48,7 +48,7 @@ def run(frame: Frame, program: Program) -> None:  # noqa: C901, PLR0912, PLR0915
     push = stack.append
     memory = frame.memory_bytes
     gas = frame.gas_left
-    units = state.compute_units
+    units = begun = state.compute_units
     index = 0
     in_function = False
     try:
@@ -56,20 +56,13 @@ def run(frame: Frame, program: Program) -> None:  # noqa: C901, PLR0912, PLR0915
             kind, cost, weight, argument = steps[index]
             index += 1
             if kind == 17:
-                function, static_gas, static_weight, depth, room, reach, behind = argument
-                if gas < static_gas or units < static_weight or not depth <= len(stack) <= room:
+                function, least_gas, least_units, depth, room = argument
+                if gas < least_gas or units < least_units or not depth <= len(stack) <= room:
                     continue
-                if reach > len(memory):
-                    if gas - static_gas < expansion_gas(len(memory), reach):
-                        continue
-                    gas = frame.grow_memory(reach, gas)
-                target = function(stack, memory, frame)
-                if target is not None:
-                    gas -= static_gas
-                    units -= static_weight
-                    index = behind
-                    if target >= 0:
-                        index = labels[target] if target in labels else program.enter(target)
+                index, gas, units = function(stack, memory, frame, gas, units)
+                if index < 0:
+                    target = ~index
+                    index = labels[target] if target in labels else program.enter(target)
                 continue
             gas -= cost
             if gas < 0:
@@ -134,6 +127,7 @@ def run(frame: Frame, program: Program) -> None:  # noqa: C901, PLR0912, PLR0915
                 in_function = True
                 argument(frame)
                 in_function = False
+                begun += state.compute_units - units
                 units = state.compute_units
                 if units < 0:
                     raise ComputeBudgetExceeded("compute budget exceeded")
@@ -149,9 +143,11 @@ def run(frame: Frame, program: Program) -> None:  # noqa: C901, PLR0912, PLR0915
                 index = argument
             elif kind == 18:
                 argument[0] -= 1
-                if argument[0] == 0:
+                if argument[0] <= 0:
                     index -= 1
-                    program.fuse(index)
+                    program.credit += begun - units
+                    begun = units
+                    program.fuse(index, stack)
             elif kind == 19:
                 index -= 1
                 program.go_on(index)
@@ -164,6 +160,7 @@ def run(frame: Frame, program: Program) -> None:  # noqa: C901, PLR0912, PLR0915
             raise
         raise InsufficientStack("stack underflow") from None
     finally:
+        program.credit += begun - units
         state.compute_units = min(units, state.compute_units)
     if units < 0:
         raise ComputeBudgetExceeded("compute budget exceeded")

@@ -48,9 +48,9 @@ _FAILURES: tuple[tuple[type[VMError], Failure], ...] = (
 
 def failure_of(frame: Frame) -> Failure | None:
     """Return why a frame failed, None where it succeeded."""
-    if not frame.is_error:
+    error = frame.failure
+    if error is None:
         return None
-    error = frame.error
     return next((failure for kind, failure in _FAILURES if isinstance(error, kind)), Failure.OTHER)
 
 

@@ -26,6 +26,7 @@ from eth.vm.stack import Stack
 from cybermiles.chain.predeploys import SYSTEM_STUB
 from cybermiles.vm.compute_units import CODE_DEPOSIT_SHIFT, CODE_SHIFT, MESSAGE_SHIFT, precompile_weight
 from cybermiles.vm.pyevm.dispatch import STACK_LIMIT, ComputeBudgetExceeded, expansion_gas, run
+from cybermiles.vm.pyevm.message import Message
 from cybermiles.vm.pyevm.native import run_native
 from cybermiles.vm.validity import MAX_INITCODE_BYTES
 
@@ -148,16 +149,32 @@ class Frame(BaseComputation):  # type: ignore[misc]  # py-evm is untyped
         """Pop a word and return its low 20 bytes."""
         return (self._stack.pop1_int() & (1 << 160) - 1).to_bytes(20)  # type: ignore[return-value]
 
+    def pop_operands(self, count: int) -> list[int]:
+        """Pop words, the topmost first."""
+        stack = self.stack_values
+        if count > len(stack):
+            raise InsufficientStack("stack underflow")
+        taken = stack[: -count - 1 : -1]
+        del stack[-count:]
+        return taken
+
     # Children
 
+    @property
+    def failure(self) -> VMError | None:
+        """Why the frame failed, None while it did not."""
+        return self._error
+
+    def prepare_child_message(self, **fields: Any) -> Message:  # noqa: ANN401  (py-evm's signature)
+        return Message(**{"sender": self.address, "depth": self.msg.depth + 1, **fields})
+
     def add_child_computation(self, child_computation: Frame) -> None:
-        child = child_computation
-        failed = child.is_error
-        if (failed and child.should_burn_gas) or (child.msg.is_create and not failed):
+        child, error = child_computation, child_computation.failure
+        if child.msg.is_create if error is None else error.burns_gas:
             self.return_data = b""
         else:
             self.return_data = child.output
-        if not failed:
+        if error is None:
             self.refund += child.refund
             self.logs += child.logs
             self.deletions += child.deletions
@@ -190,7 +207,7 @@ class Frame(BaseComputation):  # type: ignore[misc]  # py-evm is untyped
         frame = cls(state, message, transaction_context)
         with frame:
             frame._execute()
-        if frame.is_error:
+        if frame.failure is not None:
             world.revert(snapshot)
         return frame
 

@@ -16,26 +16,29 @@ from cybermiles.crypto.hashing import keccak256
 from cybermiles.types.primitives import Hash32
 from cybermiles.types.receipt import Log
 from cybermiles.vm.compute_units import KECCAK_SHIFT, opcode_weights
-from cybermiles.vm.pyevm.fusion import MASK, load
-from cybermiles.vm.pyevm.program import Kind
+from cybermiles.vm.pyevm.calls import CALL, CALLCODE, DELEGATECALL, STATICCALL, call
+from cybermiles.vm.pyevm.host import (
+    COLD_SLOT_GAS,
+    MASK,
+    SSTORE_SENTRY,
+    TOPIC_GAS,
+    WARM_GAS,
+    load,
+    storing,
+)
+from cybermiles.vm.pyevm.steps import Kind
 from cybermiles.vm.rules import Fork
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cybermiles.vm.pyevm.frame import Frame
-    from cybermiles.vm.pyevm.program import Step
+    from cybermiles.vm.pyevm.steps import Step
 
 SIGN = 2**255
 WORD = 2**256
 
-WARM_GAS = 100
-COLD_SLOT_GAS = 2_100
 COLD_ACCOUNT_GAS = 2_600
-SET_GAS = 20_000
-RESET_GAS = 2_900
-CLEAR_REFUND = 4_800
-SSTORE_SENTRY = 2_300
 NEW_ACCOUNT_GAS = 25_000
 METERING_OPCODES = (0x20, 0xF0, 0xF1, 0xF2, 0xF4, 0xF5, 0xFA)
 """KECCAK256, creations and calls charge compute units themselves."""
@@ -138,33 +141,13 @@ def sstore(frame: Frame) -> None:
         raise OutOfGas("out of gas: not enough gas for reentrancy sentry")
     slot, value = frame.stack_pop_ints(2)
     world, address = frame.state.world, frame.address
-    gas = 0
+    gas, refund = storing(world.original_storage(address, slot), world.storage(address, slot), value)
     if not world.is_warm_slot(address, slot):
         world.warm_slot(address, slot)
-        gas = COLD_SLOT_GAS
-    current = world.storage(address, slot)
-    original = world.original_storage(address, slot)
-    if value == current or original != current:
-        gas += WARM_GAS
-    else:
-        gas += RESET_GAS if original else SET_GAS
+        gas += COLD_SLOT_GAS
     frame.consume_gas(gas, "SSTORE")
-    if value != current:
-        frame.refund += _refund(original, current, value)
-        world.set_storage(address, slot, value)
-
-
-def _refund(original: int, current: int, value: int) -> int:
-    """EIP-2200's refund counter change under EIP-3529's prices."""
-    refund = 0
-    if original:
-        if current == 0:
-            refund -= CLEAR_REFUND
-        if value == 0:
-            refund += CLEAR_REFUND
-    if original == value and original != current:
-        refund += (RESET_GAS if original else SET_GAS) - WARM_GAS
-    return refund
+    frame.refund += refund
+    world.set_storage(address, slot, value)
 
 
 def log(topic_count: int) -> Callable[[Frame], None]:
@@ -174,7 +157,7 @@ def log(topic_count: int) -> Callable[[Frame], None]:
         if frame.msg.is_static:
             raise WriteProtection("write protection")
         start, size, *topics = frame.stack_pop_ints(2 + topic_count)
-        frame.consume_gas(8 * size + 375 * topic_count, "LOG")
+        frame.consume_gas(8 * size + TOPIC_GAS * topic_count, "LOG")
         frame.extend_memory(start, size)
         frame.logs.append(
             Log(
@@ -269,6 +252,8 @@ def _step(opcode: int, weight: int, stock: dict[int, Any], fork: Fork) -> Step:
     if inline is not None:
         return inline
     kind = Kind.METERING if opcode in METERING_OPCODES else Kind.CALLED
+    if opcode in (CALL, CALLCODE, DELEGATECALL, STATICCALL):
+        return (kind.value, 0, weight, call(opcode, fork))
     if opcode in _OWN:
         function, gas = _OWN[opcode]
         return (kind.value, gas, weight, function)

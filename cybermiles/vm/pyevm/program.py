@@ -8,52 +8,21 @@ immutable and its translation only grows, so programs are cached by code.
 from __future__ import annotations
 
 from collections import OrderedDict
-from enum import IntEnum
-from typing import Any
 
 from eth.exceptions import InvalidJumpDestination
 
 from cybermiles.vm.pyevm.dispatch import STACK_LIMIT
-from cybermiles.vm.pyevm.fusion import FUSABLE, SHORTEST, Fuser
-
-Step = tuple[int, int, int, Any]
-"""(kind, gas, weight, argument). Any: an integer, a function, or None, as the kind says."""
-
-
-class Kind(IntEnum):
-    """How the loop runs a step, most frequent first."""
-
-    PUSH = 0
-    DUP = 1
-    SWAP = 2
-    POP = 3
-    BINARY = 4
-    """Two operands, one result, nothing else."""
-    JUMPDEST = 5
-    JUMPI = 6
-    JUMP = 7
-    MSTORE = 8
-    MLOAD = 9
-    UNARY = 10
-    CALLED = 11
-    """An opcode function on the frame."""
-    METERING = 12
-    """An opcode function that charges compute units itself, as by running another frame."""
-    GAS = 13
-    STOP = 14
-    GO_ON = 15
-    """Runs into a JUMPDEST that is translated already: goes on there. No opcode: costs nothing."""
-    INVALID = 16
-    STRETCH = 17
-    """Several opcodes as one function, in front of them; they run where it cannot. No opcode."""
-    COUNT = 18
-    """In front of opcodes that become a stretch once they have run often. No opcode."""
-    REST = 19
-    """What follows is not translated yet, from a program counter on. No opcode."""
-
+from cybermiles.vm.pyevm.fusion import FUSABLE, LONGEST, SHORTEST, Fuser
+from cybermiles.vm.pyevm.path import is_fusable, walk, width
+from cybermiles.vm.pyevm.steps import Kind, Step
 
 RUNS_BEFORE_FUSING = 32
-"""What a stretch has cost in compute units by then, 6 an opcode, pays for compiling it, which takes 2 to 5 µs each."""
+"""By then it shows which way a conditional jump mostly goes."""
+FUSING_PRICE = 400
+"""Tenths of compute units that running the code has taken, for each opcode to be compiled.
+
+40 units are up to 22 µs of running it; compiling takes 6 to 12 µs. So a block adds half of its own time at most.
+"""
 CHUNK = 64
 """Opcodes translated at a time: what a frame that ends at once can have had translated for nothing."""
 MAX_CODE_BYTES = 16 * 1024 * 1024
@@ -62,9 +31,12 @@ MAX_STEPS = 1_000_000
 """In all programs of a cache: about 100 MB."""
 OWN_STEPS, OWN_BYTES = 8, 256
 """What a program and its jump destinations take beside steps and code, so that many small ones are bounded too."""
-MAX_STRETCHES = 20_000
-"""Compiled at a time in all programs of a cache: about 50 MB."""
+MAX_FUSED = 300_000
+"""Opcodes compiled at a time in all programs of a cache: about 25 MB."""
+MAX_FUSED_OF_ONE = MAX_FUSED // 10
+"""Of these in one program: paths overlap."""
 
+_JUMPS = (0x56, 0x57)
 _LAST = frozenset((0x00, 0x56, 0xF3, 0xFD, 0xFF))
 """STOP, JUMP, RETURN, REVERT, SELFDESTRUCT: what stands behind them is reached by jumps only."""
 
@@ -77,30 +49,33 @@ class Program:
     maps the program counters of its JUMPDESTs to their steps.
     """
 
-    __slots__ = ("_code", "_counted", "_destinations", "_fuse_after", "_shared", "labels", "steps", "stretches")
+    __slots__ = ("_counted", "_destinations", "_shared", "code", "credit", "fuse_after", "fused", "labels", "steps")
 
     def __init__(self, code: bytes, shared: Shared, *, fuse_after: int = 0) -> None:
         """Translate the beginning of `code`; with 0 nothing is ever compiled."""
         self.steps: list[Step] = []
         self.labels: dict[int, int] = {}
-        self.stretches = 0
-        """How many have been compiled."""
-        self._code = code
+        self.credit = 0
+        """Compute units, in tenths, that running this code has taken and compiling it has not used up."""
+        self.fused = 0
+        """Opcodes that have been compiled."""
+        self.code = code
         self._shared = shared
-        self._fuse_after = fuse_after
+        self.fuse_after = fuse_after
         self._counted: dict[int, int] = {}
         self._destinations: bytearray | None = None
         shared.steps += OWN_STEPS
         self._translate(0)
 
-    def _is_destination(self, target: int) -> bool:
+    def is_destination(self, target: int) -> bool:
+        """Tell whether there is a JUMPDEST."""
         if self._destinations is None:
-            self._destinations = self._shared.destinations(self._code)
-        return target < len(self._code) and self._destinations[target] == 1
+            self._destinations = self._shared.destinations(self.code)
+        return target < len(self.code) and self._destinations[target] == 1
 
     def enter(self, target: int) -> int:
         """Return the step of a destination without a label. Raises InvalidJumpDestination where there is none."""
-        if not self._is_destination(target):
+        if not self.is_destination(target):
             raise InvalidJumpDestination("invalid jump destination")
         index = len(self.steps)
         self._translate(target)
@@ -116,54 +91,55 @@ class Program:
             self.steps[index] = (Kind.GO_ON.value, 0, 0, len(self.steps))
         self._translate(pc)
 
-    def fuse(self, index: int) -> None:
-        """Compile what follows the COUNT step at `index`, through jumps whose target is fixed, into a stretch."""
-        pc = self.steps[index][3][1]
-        first = self._step_at(index + 1)
-        fuser = Fuser()
-        at, cursor = pc, first
-        while _is_fusable(self._opcode(at), self.steps[cursor]) and fuser.take(self._opcode(at), self.steps[cursor]):
-            if fuser.leaves:
-                target = fuser.target
-                if target is None or not self._is_destination(target):
-                    break
-                at, cursor = target, self._step_at(self.labels[target] if target in self.labels else self.enter(target))
-                fuser.follow()
-            else:
-                at += _width(self._opcode(at))
-                cursor = self._step_at(cursor + 1)
+    def fuse(self, index: int, stack: list[int]) -> None:
+        """Compile what mostly follows the COUNT step at `index` into one function, if running the code has paid for it.
+
+        `stack`, as it is there now, tells where functions return to.
+        """
+        count = self.steps[index][3]
+        if self.credit < LONGEST * self._shared.price or self.fused > MAX_FUSED_OF_ONE:
+            count[0] = self.fuse_after
+            return
+        pc = count[1]
+        first = self.step_at(index + 1)
+        fuser = Fuser(stack)
+        at, cursor = walk(self, fuser, pc, first)
         stretch = fuser.stretch
+        self.credit -= fuser.size * self._shared.price
         if stretch.length < SHORTEST:
             self.steps[index] = (Kind.GO_ON.value, 0, 0, self._skip(pc, first, max(stretch.length, 1)))
             return
-        behind = cursor if fuser.leaves else self._count_from(at, cursor)
+        if fuser.ends:
+            behind = self._append([self._shared.opcodes[0]])
+        else:
+            behind = cursor + 1 if fuser.jump is not None else self._count_from(at, cursor)
         room = STACK_LIMIT - stretch.growth
-        needs = (stretch.gas, stretch.weight, stretch.depth, room, stretch.memory)
-        self.steps[index] = (Kind.STRETCH.value, 0, 0, (fuser.compile(), *needs, behind))
-        self.stretches += 1
-        self._shared.stretches += 1
+        needs = (stretch.gas, stretch.weight + stretch.reserve, stretch.depth, room)
+        self.steps[index] = (Kind.STRETCH.value, 0, 0, (fuser.compile(behind), *needs))
+        self.fused += fuser.size
+        self._shared.fused += fuser.size
 
     def _skip(self, pc: int, first: int, length: int) -> int:
-        """Return where the `length` opcodes at `pc`, at which no stretch could begin, are run one by one."""
+        """Return where the `length` opcodes at `pc`, at which no path could begin, are run one by one."""
         copied: list[Step] = []
         ends = False
         while len(copied) < length and not ends:
             copied.append(self.steps[first])
-            ends = self._opcode(pc) in _LAST
+            ends = self.opcode(pc) in _LAST
             if not ends:
-                pc += _width(self._opcode(pc))
-                first = self._step_at(first + 1)
+                pc += width(self.opcode(pc))
+                first = self.step_at(first + 1)
         if not ends:
             copied.append((Kind.GO_ON.value, 0, 0, self._count_from(pc, first)))
         return self._append(copied)
 
     def _count_from(self, pc: int, cursor: int) -> int:
-        """Return a step that leads to `cursor`, with a COUNT step before it where a stretch may begin."""
-        opcode = self._opcode(pc)
-        if not self._fuse_after or not FUSABLE[opcode] or opcode in _LAST:
+        """Return a step that leads to `cursor`, with a COUNT step before it where a path may begin."""
+        opcode = self.opcode(pc)
+        if not self.fuse_after or not FUSABLE[opcode] or opcode in _LAST:
             return cursor
         if pc not in self._counted:
-            count = (Kind.COUNT.value, 0, 0, [self._fuse_after, pc])
+            count = (Kind.COUNT.value, 0, 0, [self.fuse_after, pc])
             self._counted[pc] = self._append([count, (Kind.GO_ON.value, 0, 0, cursor)])
         return self._counted[pc]
 
@@ -173,7 +149,7 @@ class Program:
         self._shared.steps += len(steps)
         return len(self.steps) - len(steps)
 
-    def _step_at(self, index: int) -> int:
+    def step_at(self, index: int) -> int:
         """Return the first step from `index` on that is an opcode's own."""
         while True:
             kind, _, _, argument = self.steps[index]
@@ -186,12 +162,13 @@ class Program:
             else:
                 return index
 
-    def _opcode(self, pc: int) -> int:
-        return self._code[pc] if pc < len(self._code) else 0
+    def opcode(self, pc: int) -> int:
+        """Return the opcode there, STOP behind the code."""
+        return self.code[pc] if pc < len(self.code) else 0
 
     def leave(self) -> None:
         """Belong to no cache any more. Frames that run it go on, and what they add counts nowhere."""
-        self._shared.stretches -= self.stretches
+        self._shared.fused -= self.fused
         self._shared.steps -= len(self.steps) + OWN_STEPS
         self._shared = Shared(self._shared.opcodes)
 
@@ -202,9 +179,9 @@ class Program:
         self._shared.steps += len(self.steps) - before
 
     def _append_from(self, pc: int) -> None:
-        code, opcodes, labels, steps = self._code, self._shared.opcodes, self.labels, self.steps
+        code, opcodes, labels, steps = self.code, self._shared.opcodes, self.labels, self.steps
         size = len(code)
-        stretch = _Marker(steps, self._fuse_after)
+        stretch = _Marker(steps, self.fuse_after)
         limit = len(steps) + CHUNK
         while pc < size:
             if len(steps) >= limit:
@@ -238,16 +215,6 @@ class Program:
         steps.append(opcodes[0])
 
 
-def _width(opcode: int) -> int:
-    """Return the bytes of an opcode with its data."""
-    return opcode - 0x5E if 0x60 <= opcode <= 0x7F else 1
-
-
-def _is_fusable(opcode: int, step: Step) -> bool:
-    """Whether an opcode, which the fork must have, may be part of a stretch."""
-    return FUSABLE[opcode] == 1 and step[0] != Kind.INVALID
-
-
 class _Marker:
     """Puts a COUNT step in front of opcodes that may become a stretch, as they are appended."""
 
@@ -263,14 +230,14 @@ class _Marker:
         """Note the opcode that is appended next."""
         if not self._fuse_after:
             return
-        if not _is_fusable(opcode, step):
+        if not is_fusable(opcode, step):
             self.end()
             return
         if self._start < 0:
             self._start = len(self._steps)
             self._length = 0
             self._steps.append((Kind.COUNT.value, 0, 0, [self._fuse_after, pc]))
-        self._length += 1
+        self._length += SHORTEST if opcode in _JUMPS else 1
 
     def end(self) -> None:
         """Close the stretch; one that is too short goes without."""
@@ -296,12 +263,14 @@ def jump_destinations(code: bytes) -> bytearray:
 class Shared:
     """What the programs of a cache have in common, and how much all of them hold."""
 
-    __slots__ = ("_bytes", "_destinations", "opcodes", "steps", "stretches")
+    __slots__ = ("_bytes", "_destinations", "fused", "opcodes", "price", "steps")
 
-    def __init__(self, opcodes: list[Step]) -> None:
+    def __init__(self, opcodes: list[Step], price: int = 0) -> None:
         self.opcodes = opcodes
+        self.price = price
+        """Compute units, in tenths, that running code must have taken for each opcode compiled."""
         self.steps = 0
-        self.stretches = 0
+        self.fused = 0
         self._bytes = 0
         self._destinations: OrderedDict[bytes, bytearray] = OrderedDict()
 
@@ -322,23 +291,32 @@ class ProgramCache:
     """The most recently used programs, bounded by their steps and by what is compiled of them."""
 
     def __init__(self, opcodes: list[Step], *, fuse_after: int = RUNS_BEFORE_FUSING) -> None:
-        """`fuse_after` runs of single steps a stretch is compiled; 0: never, for whoever must see each opcode."""
-        self._shared = Shared(opcodes)
+        """`fuse_after` runs of single steps a path is compiled; 0: never, for whoever must see each opcode.
+
+        What is to be compiled sooner than by default, as in tests, costs nothing.
+        """
+        self._shared = Shared(opcodes, FUSING_PRICE if fuse_after >= RUNS_BEFORE_FUSING else 0)
         self._fuse_after = fuse_after
         self._programs: OrderedDict[bytes, Program] = OrderedDict()
 
     def get(self, code: bytes, *, keep: bool = True) -> Program:
         """Return the program of `code`; initcode, which runs once, is not kept."""
         program = self._programs.get(code)
-        if program is not None:
-            self._programs.move_to_end(code)
-            return program
-        if not keep:
+        if program is None and not keep:
             return Program(code, Shared(self._shared.opcodes))
         while self._programs and self._is_full():
             self._programs.popitem(last=False)[1].leave()
+        if program is not None and code in self._programs:
+            if program.code is not code:
+                # Each block loads its own copy: as the key it is found without comparing it.
+                del self._programs[code]
+                program.code = code
+                self._programs[code] = program
+            else:
+                self._programs.move_to_end(code)
+            return program
         program = self._programs[code] = Program(code, self._shared, fuse_after=self._fuse_after)
         return program
 
     def _is_full(self) -> bool:
-        return self._shared.stretches > MAX_STRETCHES or self._shared.steps > MAX_STEPS
+        return self._shared.fused > MAX_FUSED or self._shared.steps > MAX_STEPS

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cybermiles.types.receipt import Log
-    from cybermiles.vm.pyevm.program import Step
+    from cybermiles.vm.pyevm.steps import Step
     from cybermiles.vm.rules import Fork
     from cybermiles.vm.tracing import Tracer
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from cybermiles.vm.pyevm import program as programs
 from cybermiles.vm.pyevm.opcodes import opcode_table
-from cybermiles.vm.pyevm.program import CHUNK, Kind, Program, ProgramCache, Shared
+from cybermiles.vm.pyevm.program import CHUNK, Program, ProgramCache, Shared
+from cybermiles.vm.pyevm.steps import Kind
 from cybermiles.vm.rules import Fork
 
 TABLE = opcode_table(Fork.OSAKA)
