@@ -211,6 +211,14 @@ def test_one_program_is_bounded(monkeypatch):
     assert 100 < program.fused < 100 + LONGEST
 
 
+def test_what_is_not_compiled_runs_on_by_single_steps(monkeypatch):
+    monkeypatch.setattr(programs, "MAX_FUSED_OF_ONE", -1)
+    backend = fused(Fork.OSAKA)
+    item = Scenario(0, (COUNTDOWN,), {}, (9).to_bytes(32), 0, 50_000)
+    assert execute(item, backend, None) == execute(item, SINGLE[Fork.OSAKA], None)
+    assert not stretches(backend)
+
+
 def test_a_copy_of_the_code_finds_its_program():
     cache = fused(Fork.OSAKA)._frame.programs
     code, copy, other = COUNTDOWN, bytes(bytearray(COUNTDOWN)), COUNTDOWN + b"\x00"

@@ -98,7 +98,7 @@ class Program:
         """
         count = self.steps[index][3]
         if self.credit < LONGEST * self._shared.price or self.fused > MAX_FUSED_OF_ONE:
-            count[0] = self.fuse_after
+            count[0] = self.fuse_after + 1  # the loop counts this run again and goes on
             return
         pc = count[1]
         first = self.step_at(index + 1)
