@@ -36,7 +36,11 @@ def test_a_foreign_chain_is_served_until_sigterm(files):
     folder, blocks = files
     process = subprocess.Popen(command(folder, "chain.rlp"), stdout=subprocess.PIPE, text=True)
     try:
-        banner = json.loads("".join(iter(process.stdout.readline, "}\n")) + "}")
+        lines = []
+        while not lines or lines[-1] != "}\n":
+            lines.append(process.stdout.readline())
+            assert lines[-1], f"it ended with {process.wait()}"
+        banner = json.loads("".join(lines))
         assert (banner["chain_id"], banner["height"]) == (1, len(blocks))
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "eth_blockNumber", "params": []}).encode()
         request = urllib.request.Request(banner["rpc"], body, {"Content-Type": "application/json"})

@@ -273,7 +273,7 @@ class PyEvmBackend:
         message: Any,  # noqa: ANN401
         accessed: AccessList = (),
     ) -> ExecutionResult:
-        failure = failure_of(frame)
+        failure = failure_of(frame.failure)
         used = gas_limit - (frame.gas_left if failure is None else frame.get_gas_remaining())
         refund = min(frame.refund if failure is None else frame.get_gas_refund(), used // MAX_REFUND_QUOTIENT)
         budget = UNLIMITED if compute_units is None else compute_units * weights.TENTHS

@@ -247,7 +247,7 @@ class EarlyBackend:
         deleted = [Address(address) for address in frame.get_accounts_for_deletion()]
         used = start.gas_limit - frame.get_gas_remaining()
         refund = self._refund(frame, len(deleted), used)
-        failure = failure_of(frame)
+        failure = failure_of(frame.error if frame.is_error else None)
         accessed: AccessList = ()
         if collect_access:
             accessed = world.accessed({*self._precompiles, context.coinbase, start.sender, message.storage_address})

@@ -25,6 +25,8 @@ from cybermiles.vm.pyevm.dispatch import ComputeBudgetExceeded
 from cybermiles.vm.pyevm.frame import CodeTooLarge
 
 if TYPE_CHECKING:
+    from eth.exceptions import VMError
+
     from cybermiles.vm.pyevm.frame import Frame
 
 _FAILURES: tuple[tuple[type[VMError], Failure], ...] = (
@@ -46,9 +48,8 @@ _FAILURES: tuple[tuple[type[VMError], Failure], ...] = (
 """Subclasses first."""
 
 
-def failure_of(frame: Frame) -> Failure | None:
-    """Return why a frame failed, None where it succeeded."""
-    error = frame.failure
+def failure_of(error: VMError | None) -> Failure | None:
+    """Return what the error of a frame stands for, None where it has none."""
     if error is None:
         return None
     return next((failure for kind, failure in _FAILURES if isinstance(error, kind)), Failure.OTHER)
@@ -56,7 +57,7 @@ def failure_of(frame: Frame) -> Failure | None:
 
 def phrase_of(frame: Frame) -> str | None:
     """Return why a frame failed as geth's traces say it, None where it succeeded."""
-    failure = failure_of(frame)
+    failure = failure_of(frame.failure)
     if failure is None:
         return None
     if failure is Failure.OTHER and frame.msg.code_address in frame.precompile_table:
