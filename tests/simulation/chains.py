@@ -122,7 +122,7 @@ class StubPool:
         if raw not in self._ledger.transactions and transaction.hash not in self._pool:
             self._pool[transaction.hash] = transaction
             for listener in self._listeners:
-                listener(transaction)
+                listener((transaction,))
         return transaction.hash
 
     def included(self, raws) -> None:

@@ -52,7 +52,8 @@ def test_four_nodes_decide_the_same_blocks_and_say_so(cluster):
         assert {peer["id"] for peer in node.rpc("cmt_peers")} == {
             other.p2p.partition("@")[0] for other in cluster.nodes if other is not node
         }
-        assert node.ready("?min_peers=3&max_lag=3") == (200, node.ready()[1])
+        code, page = node.ready("?min_peers=3&max_lag=3")
+        assert (code, page["ready"], page["reasons"], page["peers"]) == (200, True, [], 3)
         assert node.metric("cmt_p2p_peers") == 3
         assert node.metric("cmt_consensus_validators") == 4
         assert node.metric("cmt_consensus_committed_evidence_total") == 0
