@@ -117,6 +117,8 @@ COUNTDOWN = bytes.fromhex("6000355b6001900380600357600052596000f3")
 SUM = "6001" + "600201" * 20
 """Enough opcodes to count in whole compute units."""
 FIXED_GROWTH = bytes.fromhex(SUM + "6103e052" + SUM + "50596000f3")
+JUMPS_AND_REVERTS = bytes.fromhex(SUM + "60015450" + "6001604857fe5b" + "5f5ffd")
+"""A taken jump looks at the budget, behind a cold slot; a revert does not."""
 GIVES_UP = bytes.fromhex("60003551" + "600201" * 20 + "6103e052" + SUM + "50596000f3")
 
 
@@ -141,9 +143,10 @@ ON_THE_WAY = {
         (FIXED_GROWTH, 0, 500),
         (GIVES_UP, 2_000, 900),
         (GIVES_UP, 0, 500),
+        (JUMPS_AND_REVERTS, 0, 3_000),
         *((bytes.fromhex(SUM + code + SUM + "596000f3"), 200, None) for code in ON_THE_WAY.values()),
     ],
-    ids=["loop", "growth", "large", "small", *ON_THE_WAY],
+    ids=["loop", "growth", "large", "small", "cold", *ON_THE_WAY],
 )
 def test_gas_and_compute_units_that_end_anywhere(code, argument, most):
     """The path gives way to its steps exactly where it must."""
