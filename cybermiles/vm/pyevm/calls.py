@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from eth.exceptions import OutOfGas, WriteProtection
 
 from cybermiles.types.primitives import Address
+from cybermiles.vm.pyevm.host import COLD_ACCOUNT_GAS, LOW_20_BYTES, NEW_ACCOUNT_GAS, WARM_GAS
 from cybermiles.vm.pyevm.message import Message
 from cybermiles.vm.rules import Fork
 from cybermiles.vm.validity import DELEGATION_PREFIX
@@ -19,14 +20,10 @@ if TYPE_CHECKING:
 
     from cybermiles.vm.pyevm.frame import Frame
 
-WARM_GAS = 100
-COLD_ACCOUNT_GAS = 2_600
 VALUE_GAS = 9_000
 STIPEND = 2_300
-NEW_ACCOUNT_GAS = 25_000
 DEPTH_LIMIT = 1024
 _DELEGATION_BYTES = len(DELEGATION_PREFIX) + 20
-_LOW_20_BYTES = (1 << 160) - 1
 
 CALL, CALLCODE, DELEGATECALL, STATICCALL = 0xF1, 0xF2, 0xF4, 0xFA
 
@@ -48,7 +45,7 @@ def call(opcode: int, fork: Fork) -> Callable[[Frame], None]:
         frame.extend_memory(in_start, in_size)
         frame.extend_memory(out_start, out_size)
         data = bytes(frame.memory_bytes[in_start : in_start + in_size]) if in_size else b""
-        target = Address((word & _LOW_20_BYTES).to_bytes(20))
+        target = Address((word & LOW_20_BYTES).to_bytes(20))
         _load_account(frame, target)
         code = frame.state.world.code(target)
         delegate = None

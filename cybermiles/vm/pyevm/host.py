@@ -26,6 +26,7 @@ LOW_20_BYTES = (1 << 160) - 1
 EXP_GAS, EXP_BYTE_GAS = 10, 50
 WARM_GAS = 100
 COLD_ACCOUNT_GAS = 2_600
+NEW_ACCOUNT_GAS = 25_000
 COLD_SLOT_GAS = 2_100
 SET_GAS = 20_000
 RESET_GAS = 2_900
@@ -50,13 +51,16 @@ def load(data: bytes, start: int) -> int:
 
 def grow(memory: bytearray, end: int, most: int) -> int:
     """Extend memory to `end` bytes, which are more than it has, and return the gas for it; -1 if it is over `most`."""
-    size = len(memory)
-    before, after = size >> 5, end + 31 >> 5
-    gas = 3 * (after - before) + (after * after >> 9) - (before * before >> 9)
+    gas = expansion_gas(len(memory), end)
     if gas > most:
         return -1
-    memory.extend(bytes((after << 5) - size))
+    _extend(memory, end)
     return gas
+
+
+def _extend(memory: bytearray, end: int) -> None:
+    """Extend memory to `end` bytes in whole words."""
+    memory.extend(bytes((end + 31) // 32 * 32 - len(memory)))
 
 
 def claim(memory: bytearray, start: int, size: int, gas: int, most: int) -> int:
@@ -68,7 +72,7 @@ def claim(memory: bytearray, start: int, size: int, gas: int, most: int) -> int:
     if gas > most or gas > MOST_FOR_BYTES:
         return -1
     if size and start + size > len(memory):
-        memory.extend(bytes((start + size + 31) // 32 * 32 - len(memory)))
+        _extend(memory, start + size)
     return gas
 
 

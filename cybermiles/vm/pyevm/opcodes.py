@@ -18,8 +18,10 @@ from cybermiles.types.receipt import Log
 from cybermiles.vm.compute_units import KECCAK_SHIFT, opcode_weights
 from cybermiles.vm.pyevm.calls import CALL, CALLCODE, DELEGATECALL, STATICCALL, call
 from cybermiles.vm.pyevm.host import (
+    COLD_ACCOUNT_GAS,
     COLD_SLOT_GAS,
     MASK,
+    NEW_ACCOUNT_GAS,
     SSTORE_SENTRY,
     TOPIC_GAS,
     WARM_GAS,
@@ -38,8 +40,6 @@ if TYPE_CHECKING:
 SIGN = 2**255
 WORD = 2**256
 
-COLD_ACCOUNT_GAS = 2_600
-NEW_ACCOUNT_GAS = 25_000
 METERING_OPCODES = (0x20, 0xF0, 0xF1, 0xF2, 0xF4, 0xF5, 0xFA)
 """KECCAK256, creations and calls charge compute units themselves."""
 
