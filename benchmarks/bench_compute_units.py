@@ -83,9 +83,6 @@ OPCODES = {
     "DELEGATECALL of code": "5f5f5f5f73" + CALLEE.hex() + "61fffff450",
     "STATICCALL of code": "5f5f5f5f73" + CALLEE.hex() + "61fffffa50",
     "CALL with 1 MB of input": "5f62100000525f5f621000005f5f73" + CALLEE.hex() + "61fffff150",
-    "CALL of another 24 kB of code": "5f5f5f5f5f5f51600101805f52620100000161fffff150",
-    "CALL of another 24 kB of code, not jumps": "5f5f5f5f5f5f51600101805f52620100000161fffff150",
-    "CALL of another 24 kB of code, of PUSH1": "5f5f5f5f5f5f51600101805f52620100000161fffff150",
     "CREATE, nothing": "5f5f5ff050" * 5,
     "CREATE2, 24 kB of initcode": "5a6160005f5ff550",
     "RETURNDATACOPY": "5f5f5f3e" * 50,
@@ -170,7 +167,9 @@ def sprawling_code(number, body=b"\x5b"):
     )
 
 
-SPRAWLS = {"not jumps": b"\x5f\x50", "of PUSH1": b"\x60\x60\x50"}
+CALL_OF_ANOTHER = "5f5f5f5f5f5f51600101805f52620100000161fffff150"
+SPRAWLS = {"of JUMPDEST": b"\x5b", "of PUSH0, POP": b"\x5f\x50", "of PUSH1, POP": b"\x60\x60\x50"}
+"""What the 24 kB are made of."""
 
 
 def loop(body):
@@ -216,9 +215,8 @@ def measure():
     backends = [PyEvmBackend(ethereum_rules(Fork.OSAKA, 1), fuse_after=after) for after in (RUNS_BEFORE_FUSING, 0)]
     programs = {name: (body, b"", BUDGET) for name, body in OPCODES.items()}
     programs["CREATE2, 24 kB of initcode"] = (OPCODES["CREATE2, 24 kB of initcode"], sprawling_code(0), 4 * BUDGET)
-    for name, body in OPCODES.items():
-        if "another 24 kB" in name:
-            programs[name] = (body, b"", 4 * BUDGET, SPRAWLS.get(name.rpartition(", ")[2], b"\x5b"))
+    for name, sprawl in SPRAWLS.items():
+        programs[f"CALL of another 24 kB of code {name}"] = (CALL_OF_ANOTHER, b"", 4 * BUDGET, sprawl)
     for name, (number, data) in PRECOMPILES.items():
         budget = max(BUDGET, 3 * precompile_weight(number, data) // TENTHS)
         programs[name] = (f"5f5f365f61{number:04x}5afa50", data, budget)

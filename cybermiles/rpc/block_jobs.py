@@ -71,10 +71,7 @@ class RenderBlock:
         block = source.block(self.height)
         if block is None:
             raise InvariantViolation(f"block {self.height} is not there any more")
-        rendered = orjson.dumps(self._rendered(source, block))
-        if len(rendered) > self.max_bytes:
-            raise response_too_large(len(rendered), self.max_bytes)
-        return RawJson(rendered)
+        return _finished(self._rendered(source, block), self.max_bytes)
 
     def _rendered(self, source: ChainReader, block: Block) -> Json:
         serializer, contents = self.serializer, Contents(block.header, block.transactions)
@@ -105,10 +102,7 @@ class RenderReceipt:
 
     def run(self, source: ChainReader) -> RawJson:
         """Render it. Raises RpcError where it is over `max_bytes`."""
-        rendered = orjson.dumps(receipt_at(source, self.serializer, self.height, self.index))
-        if len(rendered) > self.max_bytes:
-            raise response_too_large(len(rendered), self.max_bytes)
-        return RawJson(rendered)
+        return _finished(receipt_at(source, self.serializer, self.height, self.index), self.max_bytes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +114,14 @@ class BlockFees:
     def run(self, source: ChainReader) -> int:
         """Add it up."""
         return fees_of(source, self.height)
+
+
+def _finished(value: Json, max_bytes: int) -> RawJson:
+    """Return a result as JSON. Raises RpcError where it is over `max_bytes`."""
+    rendered = orjson.dumps(value)
+    if len(rendered) > max_bytes:
+        raise response_too_large(len(rendered), max_bytes)
+    return RawJson(rendered)
 
 
 def receipt_at(chain: ChainReader, serializer: Serializer, height: int, index: int) -> Json:

@@ -21,6 +21,7 @@ from cybermiles.rpc.quantities import encode_data
 from cybermiles.rpc.schemas import overrides_parser, parse_block_override, parse_call
 from cybermiles.rpc.serializers import encode_access_list
 from cybermiles.rpc.system_reader import refused
+from cybermiles.vm.validity import DELEGATION_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from cybermiles.rpc.schemas import AuthorizationEntry, CallObject
     from cybermiles.vm.backend import CallMessage
 
-DELEGATION_PREFIX = bytes.fromhex("ef0100")
-"""EIP-7702: code that stands for another account's."""
 AUTHORIZATION_GAS = 25_000
 """EIP-7702: gas of one authorization, before any refund."""
 

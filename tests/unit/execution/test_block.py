@@ -27,6 +27,14 @@ from tests.factories import ADDRESSES, KEYS, PAID, MemoryChain, sign
 
 CONTRACTS = Path(__file__).parents[2] / "contracts"
 
+ONE_TRANSACTION_A_BLOCK = ChainParams(
+    compute_units_per_block=100_000,
+    compute_units_per_transaction=100_000,
+    free_compute_units_per_block=1_000,
+    free_compute_units_per_transaction=1_000,
+)
+"""May use up its compute units."""
+
 
 def artifact(name):
     return bytes.fromhex(json.loads((CONTRACTS / f"{name}.json").read_text())["bytecode"][2:])
@@ -103,13 +111,7 @@ def test_a_nonce_gap_or_an_unaffordable_value_stays_out_of_the_block():
 
 
 def test_a_transaction_that_overruns_the_block_budget_waits_for_the_next_block():
-    params = ChainParams(
-        compute_units_per_block=100_000,
-        compute_units_per_transaction=100_000,
-        free_compute_units_per_block=1_000,
-        free_compute_units_per_transaction=1_000,
-    )
-    chain = MemoryChain(params)
+    chain = MemoryChain(ONE_TRANSACTION_A_BLOCK)
     loop = "635b6000565f526004601cf3"  # returns JUMPDEST PUSH1 0 JUMP
     chain.advance([sign(KEYS[0], 0, to=None, data=bytes.fromhex(loop), gas=600_000, price=PAID)])
     contract = contract_of(chain, 0)
@@ -117,19 +119,19 @@ def test_a_transaction_that_overruns_the_block_budget_waits_for_the_next_block()
     block, outcome = chain.advance(spinners)
     assert 0 < len(block.transactions) < len(spinners)
     assert {tx.failure for tx in outcome.transactions} == {"out of gas"}
-    assert outcome.compute_units <= params.compute_units_per_block
+    assert outcome.compute_units <= ONE_TRANSACTION_A_BLOCK.compute_units_per_block
     endless = sign(KEYS[20], 0, to=contract, gas=10_000_000, price=PAID)
     _, outcome = chain.advance([endless])
     assert outcome.transactions[0].failure == "compute budget exceeded"
     assert outcome.transactions[0].gas_used == 10_000_000
-    assert outcome.compute_units == params.compute_units_per_block
+    assert outcome.compute_units == ONE_TRANSACTION_A_BLOCK.compute_units_per_block
     assert_supply(chain)
 
 
 def test_code_is_paid_for_by_the_first_transaction_of_a_block_that_runs_it():
     chain = MemoryChain()
     code = "00" + "fe" * 1_999
-    initcode = bytes.fromhex(f"61{len(code) // 2:04x}80600a5f395ff3") + bytes.fromhex(code)
+    initcode = deploying(code)
     chain.advance([sign(KEYS[0], 0, to=None, data=initcode, gas=700_000, price=PAID)])
     contract = contract_of(chain, 0)
     for nonce in range(2):
@@ -141,19 +143,13 @@ def test_code_is_paid_for_by_the_first_transaction_of_a_block_that_runs_it():
 
 def test_code_that_only_an_undone_transaction_ran_is_not_paid_for():
     """The block was too full for it; the next one may have it, and code that it loaded is loaded again."""
-    params = ChainParams(
-        compute_units_per_block=100_000,
-        compute_units_per_transaction=100_000,
-        free_compute_units_per_block=1_000,
-        free_compute_units_per_transaction=1_000,
-    )
-    chain = MemoryChain(params)
+    chain = MemoryChain(ONE_TRANSACTION_A_BLOCK)
     spin = "36600657005b5b600656" + "fe" * 2_000  # spins with calldata, stops without
-    initcode = bytes.fromhex(f"61{len(spin) // 2:04x}80600a5f395ff3") + bytes.fromhex(spin)
+    initcode = deploying(spin)
     chain.advance([sign(KEYS[0], 0, to=None, data=initcode, gas=700_000, price=PAID)])
     contract = contract_of(chain, 0)
     own = "5b5f565b" + "fd" * 20  # another code that spins
-    again = bytes.fromhex(f"61{len(own) // 2:04x}80600a5f395ff3") + bytes.fromhex(own)
+    again = deploying(own)
     chain.advance([sign(KEYS[0], 1, to=None, data=again, gas=200_000, price=PAID)])
     spinner = contract_of(chain, 0, 1)
     filling = sign(KEYS[1], 0, to=spinner, gas=1_000_000, price=PAID)
@@ -162,6 +158,11 @@ def test_code_that_only_an_undone_transaction_ran_is_not_paid_for():
     block, outcome = chain.advance([filling, undone, short])
     assert block.transactions == (filling, short)
     assert outcome.transactions[1].compute_units > len(spin) // 20
+
+
+def deploying(code):
+    """Initcode that returns `code`."""
+    return bytes.fromhex(f"61{len(code) // 2:04x}80600a5f395ff3" + code)
 
 
 def contract_of(chain, sender, nonce=0):
